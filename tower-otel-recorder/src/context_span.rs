@@ -46,6 +46,14 @@ impl ContextSpan {
     /// Returns a context with the span, and with its trace if the trace is held.
     #[inline]
     pub(crate) fn into_context(self, base: &Context) -> Context {
+        match self.trace {
+            None => base.with_span(self),
+            Some(_) => self.into_held_context(base),
+        }
+    }
+
+    #[inline(never)]
+    fn into_held_context(self, base: &Context) -> Context {
         let trace = self.trace.as_ref();
         match trace.and_then(|trace| with_trace(base, trace)) {
             None => base.with_span(self),

@@ -218,6 +218,7 @@ impl SpanRecord {
     }
 
     /// Returns the number of bytes that the record has allocated.
+    #[inline(always)]
     pub(crate) fn allocated(&self) -> usize {
         let extras = |extras: &Option<Box<Extras>>| match extras {
             Some(extras) => extras.allocated(),
@@ -233,6 +234,13 @@ impl SpanRecord {
 
     /// Prepares the record for the next span. Ids, kind, scope and times are set at its start.
     pub(crate) fn clear(&mut self) {
+        self.clear_ended();
+        ContextChanges::renew(&mut self.changes);
+    }
+
+    /// Clears the record of an ended span like [`clear`](Self::clear), except the state that it shares with the context.
+    /// [`renew`](Self::renew) does the rest, when the context is probably dropped.
+    pub(crate) fn clear_ended(&mut self) {
         self.context = SpanContext::NONE;
         self.name = Name::Static("");
         self.origin = None;
@@ -245,6 +253,18 @@ impl SpanRecord {
         self.extras = None;
         self.context_extras = None;
         self.kept = None;
+    }
+
+    /// Completes [`clear_ended`](Self::clear_ended).
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        if self.changes.has_ended() {
+            self.renew_changes();
+        }
+    }
+
+    #[inline(never)]
+    fn renew_changes(&mut self) {
         ContextChanges::renew(&mut self.changes);
     }
 }

@@ -140,18 +140,18 @@ impl Shared {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Ends a held span. Its record has ended with this many bytes.
-    #[cold]
-    pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox, bytes: usize) {
+    /// Ends a held span. Its record has ended.
+    #[inline(never)]
+    pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox) {
         let thread = thread_index::current();
         if held.is_root {
             self.end_root(&held.trace, pooled, thread);
         } else {
-            self.end_child(&held.trace, pooled, bytes.max(SPAN_BYTES), thread);
+            self.end_child(&held.trace, pooled, thread);
         }
     }
 
-    fn end_root(&self, trace: &HeldTrace<RecordBox>, pooled: RecordBox, thread: usize) {
+    fn end_root(&self, trace: &HeldTrace<RecordBox>, mut pooled: RecordBox, thread: usize) {
         let record = &pooled.record;
         let has_failed = record.has_failed();
         let decision = self
@@ -164,6 +164,7 @@ impl Shared {
                 for child in children {
                     self.keep(child, reason, thread);
                 }
+                pooled.measure();
                 if self.keep(pooled, reason, thread) {
                     trace.set_exported();
                 }
@@ -178,14 +179,9 @@ impl Shared {
         }
     }
 
-    fn end_child(
-        &self,
-        trace: &HeldTrace<RecordBox>,
-        pooled: RecordBox,
-        bytes: usize,
-        thread: usize,
-    ) {
+    fn end_child(&self, trace: &HeldTrace<RecordBox>, mut pooled: RecordBox, thread: usize) {
         let keeper = &self.keeper;
+        let bytes = pooled.measure().max(SPAN_BYTES);
         let more = bytes - SPAN_BYTES;
         if more > 0 && !keeper.bytes.take(thread, more) {
             trace.cancel_child();
@@ -299,7 +295,7 @@ impl Shared {
     }
 
     fn pool(&self, mut pooled: RecordBox, thread: usize) {
-        pooled.record.clear();
+        pooled.record.clear_ended();
         self.pipeline.put_spare(thread, pooled);
     }
 }
