@@ -50,7 +50,7 @@ impl Tracer for RecorderTracer {
         let context = sampled.context.clone();
         let mut held = None;
         if !context.is_sampled() {
-            held = shared.hold(parent_cx, &sampled);
+            held = shared.hold(parent_cx, &sampled, None);
             if held.is_none() {
                 return RecorderSpan::new(context, None, None);
             }

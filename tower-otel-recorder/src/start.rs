@@ -71,7 +71,7 @@ impl RecorderTracer {
             .sample(&kind, base, remote, links.as_slice(), sampler_input);
         let mut held = None;
         if !sampled.context.is_sampled() {
-            held = shared.hold(base, &sampled);
+            held = shared.hold(base, &sampled, Some(at));
             if held.is_none() {
                 return StartedSpan {
                     context: Some(base.with_remote_span_context(sampled.context)),

@@ -127,15 +127,22 @@ impl<T> HeldTrace<T> {
             is_exported: AtomicBool::new(false),
             has_excluded: AtomicBool::new(false),
             all_bytes: Arc::clone(all_bytes),
-            state: Mutex::new(State {
-                phase: Phase::Undecided {
-                    spans: Vec::new(),
-                    ended: 0,
-                },
-                bytes: SPAN_BYTES,
-                excluded: Vec::new(),
-            }),
+            state: Mutex::new(State::new()),
         }
+    }
+
+    /// Replaces an ended trace by the trace of an open local root of the same recorder.
+    pub(super) fn restart(&mut self, trace: TraceId) {
+        self.trace = trace;
+        for flag in [
+            &self.is_marked,
+            &self.is_decided,
+            &self.is_exported,
+            &self.has_excluded,
+        ] {
+            flag.store(false, Relaxed);
+        }
+        *self.state() = State::new();
     }
 
     pub(super) fn is(&self, recorder: usize, trace: TraceId) -> bool {
@@ -293,6 +300,18 @@ impl<T> HeldTrace<T> {
 }
 
 impl<T> State<T> {
+    /// Returns the state of an open local root.
+    const fn new() -> Self {
+        Self {
+            phase: Phase::Undecided {
+                spans: Vec::new(),
+                ended: 0,
+            },
+            bytes: SPAN_BYTES,
+            excluded: Vec::new(),
+        }
+    }
+
     /// Takes this many bytes. Returns `false` and takes none if the trace would exceed its limit.
     fn take(&mut self, bytes: usize) -> bool {
         let all = self.bytes.saturating_add(bytes);

@@ -10,6 +10,7 @@ use super::{
     rules::KeepReason,
 };
 use crate::{
+    clock::Timestamp,
     sampling::SampledSpan,
     shared::{PooledRecord, RecordBox, Shared, SpanTrace},
     thread_index,
@@ -24,14 +25,19 @@ enum NotHeld {
 }
 
 impl Shared {
-    /// Holds an unsampled span that starts. Returns `None` if it is not recorded: there are no keep rules, there is no room,
+    /// Holds an unsampled span that starts, at this time or now. Returns `None` if it is not recorded: there are no keep rules, there is no room,
     /// or its trace is not held.
     #[inline]
-    pub(crate) fn hold(&self, base: &Context, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
+    pub(crate) fn hold(
+        &self,
+        base: &Context,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Option<HeldSpan<RecordBox>> {
         if !self.keeper.rules().is_on() {
             return None;
         }
-        let held = self.hold_by(base, span);
+        let held = self.hold_by(base, span, at);
         if let Err(NotHeld::NoRoom) = held {
             self.pipeline.counters().not_held(1);
         }
@@ -46,10 +52,14 @@ impl Shared {
         span: &SampledSpan,
         pooled: &mut PooledRecord,
     ) -> SpanTrace {
+        let at = match pooled.record.started {
+            Timestamp::Instant(at) => Some(at),
+            Timestamp::System(_) => None,
+        };
         if !self.keeper.rules().is_on() {
             return None;
         }
-        match self.hold_by(base, span) {
+        match self.hold_by(base, span, at) {
             Ok(held) => {
                 let trace = pooled.set_held(Some(held));
                 match trace {
@@ -75,7 +85,12 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn hold_by(&self, base: &Context, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
+    fn hold_by(
+        &self,
+        base: &Context,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
         let (parent, is_inherited) = match span.parent != SpanId::INVALID && !span.parent_is_remote
         {
             false => (None, false),
@@ -85,7 +100,7 @@ impl Shared {
             },
         };
         let held = match parent {
-            None => self.hold_root(span),
+            None => self.hold_root(span, at),
             Some(trace) => self.hold_child(trace, span),
         };
         if held.is_err() || !is_inherited {
@@ -94,16 +109,24 @@ impl Shared {
         held
     }
 
-    fn hold_root(&self, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
+    fn hold_root(
+        &self,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
         let keeper = &self.keeper;
         let thread = thread_index::current();
         if !keeper.bytes.take(thread, SPAN_BYTES) {
             self.request_room();
             return Err(NotHeld::NoRoom);
         }
-        let trace = HeldTrace::new(self.number(), span.context.trace_id(), &keeper.bytes);
-        let trace = Arc::new(trace);
-        keeper.live.add(thread, Instant::now(), &trace);
+        let id = span.context.trace_id();
+        let trace = keeper.live.start(
+            thread,
+            at.unwrap_or_else(Instant::now),
+            |trace| trace.restart(id),
+            || HeldTrace::new(self.number(), id, &keeper.bytes),
+        );
         Ok(HeldSpan {
             trace,
             is_root: true,

@@ -39,15 +39,14 @@ impl Conditions {
     const ON: u64 = 1;
     const ERRORS: u64 = 2;
     const SHIFT: u32 = 2;
+    const NO_LIMIT: u64 = u64::MAX >> Self::SHIFT;
 
     fn new(rules: Option<&Keep>) -> Self {
         let Some((errors, slower_than)) = rules.map(Keep::conditions) else {
             return Self(0);
         };
         let limit = slower_than.map_or(u128::MAX, |limit| limit.as_nanos());
-        let limit = u64::try_from(limit)
-            .unwrap_or(u64::MAX)
-            .min(u64::MAX >> Self::SHIFT);
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(Self::NO_LIMIT);
         let errors = if errors { Self::ERRORS } else { 0 };
         Self(limit << Self::SHIFT | errors | Self::ON)
     }
@@ -59,8 +58,9 @@ impl Conditions {
     /// Returns `false` if no rule applies. Returns `true` if a rule may apply.
     fn may_apply(self, is_marked: bool, has_failed: bool, duration: impl Fn() -> Duration) -> bool {
         let keeps_errors = self.0 & Self::ERRORS != 0;
-        let limit = u128::from(self.0 >> Self::SHIFT);
-        self.is_on() && (is_marked || (keeps_errors && has_failed) || duration().as_nanos() > limit)
+        let limit = self.0 >> Self::SHIFT;
+        let is_slow = || limit != Self::NO_LIMIT && duration().as_nanos() > u128::from(limit);
+        self.is_on() && (is_marked || (keeps_errors && has_failed) || is_slow())
     }
 }
 

@@ -53,7 +53,7 @@ impl RecorderTracer {
         {
             let keeps = shared.keeper.rules().is_on();
             held = keeps
-                .then(|| shared.hold(&parent.context(), early))
+                .then(|| shared.hold(&parent.context(), early, Some(at)))
                 .flatten();
             if held.is_none() {
                 let ids = early.context.clone();
