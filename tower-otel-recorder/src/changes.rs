@@ -56,9 +56,12 @@ impl ContextChanges {
     pub(crate) fn renew(this: &mut Arc<Self>) {
         let limits = this.limits;
         match Arc::get_mut(this) {
-            Some(changes) => {
-                changes.state = AtomicU8::new(0);
-                *changes.changes() = Changes::default();
+            Some(this) => {
+                this.state = AtomicU8::new(0);
+                let changes = this.changes.get_mut();
+                let changes = changes.unwrap_or_else(PoisonError::into_inner);
+                changes.extras = None;
+                changes.allowance = None;
             }
             None => *this = Arc::new(Self::new(limits)),
         }

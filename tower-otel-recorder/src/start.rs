@@ -8,8 +8,8 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, record::SpanRecord,
-    tracer::RecorderTracer,
+    active::ActiveSpan, base_context::BaseContext, clock::Timestamp, context_span::ContextSpan,
+    record::SpanRecord, tracer::RecorderTracer,
 };
 
 /// The properties of a span that starts, without its name and attributes.
@@ -71,7 +71,7 @@ impl RecorderTracer {
             .sample(&kind, base, remote, links.as_slice(), sampler_input);
         let mut held = None;
         if !sampled.context.is_sampled() {
-            held = shared.hold(base, &sampled, Some(at));
+            held = shared.hold(BaseContext::Context(base), &sampled, Some(at));
             if held.is_none() {
                 return StartedSpan {
                     context: Some(base.with_remote_span_context(sampled.context)),

@@ -22,6 +22,9 @@ pub(super) const TRACE_BYTES: usize = 512 * 1024;
 /// The maximum number of excluded spans. Then no more children are held.
 const MAX_EXCLUDED: usize = 64;
 
+/// A list of children with a larger capacity is not reused.
+const MAX_REUSED: usize = 32;
+
 /// The ended spans of a trace, until its local root ends. Shared by its open spans and their contexts.
 pub(crate) struct HeldTrace<T> {
     /// The recorder that the trace belongs to.
@@ -42,6 +45,8 @@ struct State<T> {
     /// The bytes of the open, held and kept spans.
     bytes: usize,
     excluded: Vec<SpanId>,
+    /// An empty list for the children of the next trace.
+    unused: Vec<T>,
 }
 
 #[derive(Debug)]
@@ -127,7 +132,7 @@ impl<T> HeldTrace<T> {
             is_exported: AtomicBool::new(false),
             has_excluded: AtomicBool::new(false),
             all_bytes: Arc::clone(all_bytes),
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(Vec::new())),
         }
     }
 
@@ -142,7 +147,15 @@ impl<T> HeldTrace<T> {
         ] {
             flag.store(false, Relaxed);
         }
-        *self.state() = State::new();
+        let mut state = self.state();
+        *state = State::new(mem::take(&mut state.unused));
+    }
+
+    /// Keeps the capacity of an empty list of children for the next trace, up to a bound.
+    pub(super) fn keep_capacity(&self, children: Vec<T>) {
+        if (1..=MAX_REUSED).contains(&children.capacity()) {
+            self.state().unused = children;
+        }
     }
 
     pub(super) fn is(&self, recorder: usize, trace: TraceId) -> bool {
@@ -301,14 +314,12 @@ impl<T> HeldTrace<T> {
 
 impl<T> State<T> {
     /// Returns the state of an open local root.
-    const fn new() -> Self {
+    const fn new(spans: Vec<T>) -> Self {
         Self {
-            phase: Phase::Undecided {
-                spans: Vec::new(),
-                ended: 0,
-            },
+            phase: Phase::Undecided { spans, ended: 0 },
             bytes: SPAN_BYTES,
             excluded: Vec::new(),
+            unused: Vec::new(),
         }
     }
 

@@ -2,14 +2,15 @@
 
 use std::{mem, sync::Arc, time::Instant};
 
-use opentelemetry::{Context, SpanId};
+use opentelemetry::SpanId;
 
 use super::{
     held_trace::{Decision, Ended, Freed, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
-    lookup::{self, Found},
+    lookup,
     rules::KeepReason,
 };
 use crate::{
+    base_context::BaseContext,
     clock::Timestamp,
     sampling::SampledSpan,
     shared::{PooledRecord, RecordBox, Shared, SpanTrace},
@@ -30,7 +31,7 @@ impl Shared {
     #[inline]
     pub(crate) fn hold(
         &self,
-        base: &Context,
+        base: BaseContext<'_>,
         span: &SampledSpan,
         at: Option<Instant>,
     ) -> Option<HeldSpan<RecordBox>> {
@@ -48,7 +49,7 @@ impl Shared {
     /// gets another parent.
     pub(crate) fn hold_record(
         &self,
-        base: &Context,
+        base: BaseContext<'_>,
         span: &SampledSpan,
         pooled: &mut PooledRecord,
     ) -> SpanTrace {
@@ -65,7 +66,7 @@ impl Shared {
                 match trace {
                     Some(_) => pooled.is_counted_not_held = false,
                     None => {
-                        lookup::exclude(base, &span.context);
+                        base.read(|base| lookup::exclude(base, &span.context));
                         self.count_not_held(pooled);
                     }
                 }
@@ -87,24 +88,21 @@ impl Shared {
     #[inline(never)]
     fn hold_by(
         &self,
-        base: &Context,
+        base: BaseContext<'_>,
         span: &SampledSpan,
         at: Option<Instant>,
     ) -> Result<HeldSpan<RecordBox>, NotHeld> {
-        let (parent, is_inherited) = match span.parent != SpanId::INVALID && !span.parent_is_remote
-        {
-            false => (None, false),
-            true => match lookup::trace_of(base) {
-                Found::Inherited(trace) => (Some(Some(trace)), true),
-                Found::Queried(trace) => (Some(trace), false),
-            },
-        };
-        let held = match parent {
-            None => self.hold_root(span, at),
-            Some(trace) => self.hold_child(trace, span),
-        };
+        let exclude = || base.read(|base| lookup::exclude(base, &span.context));
+        if span.parent == SpanId::INVALID || span.parent_is_remote {
+            exclude();
+            return self.hold_root(span, at);
+        }
+        let inherited = base.read(|base| lookup::inherited_trace(base).map(Arc::clone));
+        let is_inherited = inherited.is_some();
+        let trace = inherited.or_else(|| lookup::queried_trace(&base.context()));
+        let held = self.hold_child(trace, span);
         if held.is_err() || !is_inherited {
-            lookup::exclude(base, &span.context);
+            exclude();
         }
         held
     }
@@ -180,7 +178,7 @@ impl Shared {
         let decision = self
             .keeper
             .decide(trace.is_marked(), has_failed, || record.duration());
-        let children = self.decide(trace, decision, thread);
+        let mut children = self.decide(trace, decision, thread);
         // The root is not added to the children: most traces have none, and are not kept.
         match decision {
             Decision::Kept(reason) => {
@@ -196,8 +194,8 @@ impl Shared {
                 if decision == Decision::Limited {
                     self.pipeline.counters().keep_limited(children.len() + 1);
                 }
-                self.pool_all(children, thread);
-                self.pool(pooled, thread);
+                self.pool_all(&mut children, Some(pooled), thread);
+                trace.keep_capacity(children);
             }
         }
     }
@@ -241,8 +239,8 @@ impl Shared {
     pub(crate) fn cancel_held(&self, held: &HeldSpan<RecordBox>) {
         let thread = thread_index::current();
         if held.is_root {
-            let spans = self.decide(&held.trace, Decision::Discarded, thread);
-            self.pool_all(spans, thread);
+            let mut spans = self.decide(&held.trace, Decision::Discarded, thread);
+            self.pool_all(&mut spans, None, thread);
         } else {
             held.trace.cancel_child();
             self.keeper.bytes.release(thread, SPAN_BYTES);
@@ -283,14 +281,18 @@ impl Shared {
         let thread = thread_index::current();
         for trace in keeper.take_old() {
             let frees_root = || keeper.roots.take(1).is_some();
-            let Some(Freed { spans, has_bytes }) = trace.evict_children(frees_root) else {
+            let Some(Freed {
+                mut spans,
+                has_bytes,
+            }) = trace.evict_children(frees_root)
+            else {
                 continue;
             };
             let root = if has_bytes { SPAN_BYTES } else { 0 };
             keeper.bytes.release(thread, root + bytes_of(&spans));
             let evicted = u64::try_from(spans.len()).unwrap_or(u64::MAX);
             self.pipeline.counters().not_held(evicted);
-            self.pool_all(spans, thread);
+            self.pool_all(&mut spans, None, thread);
         }
         true
     }
@@ -310,11 +312,13 @@ impl Shared {
         self.queue(pooled, thread)
     }
 
-    /// Returns the records of discarded spans to the pool.
-    fn pool_all(&self, spans: Vec<RecordBox>, thread: usize) {
-        for pooled in spans {
-            self.pool(pooled, thread);
-        }
+    /// Returns the records of discarded spans to the pool: children, and their root if it has ended.
+    fn pool_all(&self, children: &mut Vec<RecordBox>, root: Option<RecordBox>, thread: usize) {
+        let mut root = root;
+        let records = children.iter_mut().chain(&mut root);
+        records.for_each(|pooled| pooled.record.clear_ended());
+        let records = children.drain(..).chain(root);
+        self.pipeline.put_spares(thread, records);
     }
 
     fn pool(&self, mut pooled: RecordBox, thread: usize) {

@@ -61,49 +61,31 @@ pub(crate) fn with_trace(base: &Context, trace: &Arc<HeldTrace<RecordBox>>) -> O
     (!has_trace).then(|| base.with_value(ContextTrace(Arc::clone(trace))))
 }
 
-/// How the held trace of the span in a context was found.
-pub(super) enum Found {
-    /// By the value of the context.
-    Inherited(Arc<HeldTrace<RecordBox>>),
-    /// By a query of the span.
-    Queried(SpanTrace),
-}
-
-impl Found {
-    fn into_trace(self) -> SpanTrace {
-        match self {
-            Self::Inherited(trace) => Some(trace),
-            Self::Queried(trace) => trace,
-        }
-    }
-}
-
-/// Returns the held trace of the span in a context. This span is the parent of a span that starts.
-///
-/// A span of a tracer is put in the context by its caller, and the API does not return it. So if the context has no value that
-/// applies, an attribute is set on the span, which is [handled](handle_attribute) as a query. This takes the lock of the span,
-/// which `SpanRef::set_attributes` holds while it reads its argument.
-pub(super) fn trace_of(context: &Context) -> Found {
-    let span = context.span();
-    if span.span_context().is_sampled() {
-        return Found::Queried(None);
-    }
-    if let Some(trace) = trace_by_value(context) {
-        return Found::Inherited(Arc::clone(trace));
-    }
-    span.set_attribute(KeyValue::new(HELD_TRACE_QUERY, true));
-    Found::Queried(QUERY_RESULT.try_with(Cell::take).ok().flatten())
-}
-
 /// Returns the value of a context, if it applies to the span in the context.
 #[inline]
-fn trace_by_value(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
+pub(super) fn inherited_trace(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
     let ContextTrace(trace) = context.get()?;
     let span = context.span();
     let ids = span.span_context();
-    let applies =
-        trace.has_id(ids.trace_id()) && !ids.is_remote() && !trace.excludes(ids.span_id());
+    let applies = trace.has_id(ids.trace_id())
+        && !ids.is_remote()
+        && !ids.is_sampled()
+        && !trace.excludes(ids.span_id());
     applies.then_some(trace)
+}
+
+/// Returns the held trace of the span in a context that has no value that applies to the span.
+///
+/// A span of a tracer is put in the context by its caller, and the API does not return it. So an attribute is set on it, which
+/// is [handled](handle_attribute) as a query. This takes the lock of the span, which `SpanRef::set_attributes` holds while it
+/// reads its argument. It can run code of the application, if the span is of another crate.
+pub(super) fn queried_trace(context: &Context) -> SpanTrace {
+    let span = context.span();
+    if span.span_context().is_sampled() {
+        return None;
+    }
+    span.set_attribute(KeyValue::new(HELD_TRACE_QUERY, true));
+    QUERY_RESULT.try_with(Cell::take).ok().flatten()
 }
 
 /// Notes that the value of a context does not apply to a new span below: the span is not held, or belongs to another trace.
@@ -117,19 +99,15 @@ pub(super) fn exclude(base: &Context, span: &SpanContext) {
 }
 
 /// Returns whether the trace of the span in a context is exported because a rule keeps it: its local root has ended and was
-/// queued. Returns `None` if the trace is not held. If `is_queried`, it also finds a span of a tracer below no other held span,
-/// and then takes its lock.
+/// queued. Returns `None` if the trace is not held. A root that a tracer started is found only if it `is_queried`, which takes
+/// its lock.
 #[inline]
 pub fn is_kept(context: &Context, is_queried: bool) -> Option<bool> {
-    if context.span().span_context().is_sampled() {
-        return None;
+    if let Some(trace) = inherited_trace(context) {
+        return Some(trace.is_exported());
     }
-    match is_queried {
-        true => trace_of(context)
-            .into_trace()
-            .map(|trace| trace.is_exported()),
-        false => trace_by_value(context).map(|trace| trace.is_exported()),
-    }
+    let queried = is_queried.then(|| queried_trace(context));
+    queried.flatten().map(|trace| trace.is_exported())
 }
 
 /// Handles an attribute of a span of this recorder. Returns `false` if the attribute is to be recorded.

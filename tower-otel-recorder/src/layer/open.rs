@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     active::ActiveSpan,
+    base_context::BaseContext,
     clock::Timestamp,
     context_span::ContextSpan,
     origin::Origin,
@@ -51,10 +52,7 @@ impl RecorderTracer {
             && !early.context.is_sampled()
             && (parent_span.is_valid() || sampling.is_off())
         {
-            let keeps = shared.keeper.rules().is_on();
-            held = keeps
-                .then(|| shared.hold(&parent.context(), early, Some(at)))
-                .flatten();
+            held = shared.hold(parent.base(), early, Some(at));
             if held.is_none() {
                 let ids = early.context.clone();
                 return Some(unsampled(parent, ids, Recording::Unsampled));
@@ -94,7 +92,7 @@ impl RecorderTracer {
     ) -> SpanState {
         if trace.is_none() {
             let shared = self.shared();
-            trace = shared.hold_record(&parent.context(), &sampled, &mut pooled);
+            trace = shared.hold_record(parent.base(), &sampled, &mut pooled);
         }
         if trace.is_none() {
             return unsampled(parent, sampled.context, Recording::UnsampledRoot(pooled));
@@ -138,7 +136,9 @@ impl RecorderTracer {
             if is_counted {
                 self.correct_started(-1);
             }
-            let trace = self.shared().hold_record(base, &sampled, &mut pooled);
+            let trace =
+                self.shared()
+                    .hold_record(BaseContext::Context(base), &sampled, &mut pooled);
             if trace.is_some() {
                 let record = &mut pooled.record;
                 set_sampled_again(record, sampled);
