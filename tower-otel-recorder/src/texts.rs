@@ -204,6 +204,13 @@ impl TextStore {
     pub(crate) fn restrict(&mut self, mut allowance: Allowance) -> bool {
         self.lift_restriction();
         let used = self.used();
+        if used == 0 && self.texts.is_empty() {
+            let room = self.max_bytes.min(allowance.allowed());
+            self.withheld = self.max_bytes - room;
+            self.max_bytes = room;
+            self.allowance = Some(allowance);
+            return true;
+        }
         if !allowance.allows(used) {
             return false;
         }

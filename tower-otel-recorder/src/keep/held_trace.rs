@@ -10,7 +10,7 @@ use opentelemetry::{SpanId, TraceId};
 use super::{held_bytes::HeldBytes, rules::KeepReason};
 use crate::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
 };
 
 /// The minimum number of bytes that a span counts. An open span with more bytes counts more.
@@ -34,16 +34,25 @@ pub(crate) struct HeldTrace<T> {
     is_decided: AtomicBool,
     is_exported: AtomicBool,
     has_excluded: AtomicBool,
+    /// Whether children are recorded: one of the constants below.
+    children: AtomicU8,
+    /// The bytes of the open, held and kept spans.
+    bytes: AtomicUsize,
     /// The bytes of all traces.
     all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
 }
 
+/// Children are recorded.
+const RECORDED: u8 = 0;
+/// Children are not recorded, to free memory.
+const REFUSED: u8 = 1;
+/// The local root has ended, and the trace is not kept.
+const DISCARDED: u8 = 2;
+
 #[derive(Debug)]
 struct State<T> {
     phase: Phase<T>,
-    /// The bytes of the open, held and kept spans.
-    bytes: usize,
     excluded: Vec<SpanId>,
     /// An empty list for the children of the next trace.
     unused: Vec<T>,
@@ -131,6 +140,8 @@ impl<T> HeldTrace<T> {
             is_decided: AtomicBool::new(false),
             is_exported: AtomicBool::new(false),
             has_excluded: AtomicBool::new(false),
+            children: AtomicU8::new(RECORDED),
+            bytes: AtomicUsize::new(SPAN_BYTES),
             all_bytes: Arc::clone(all_bytes),
             state: Mutex::new(State::new(Vec::new())),
         }
@@ -147,6 +158,8 @@ impl<T> HeldTrace<T> {
         ] {
             flag.store(false, Relaxed);
         }
+        self.children.store(RECORDED, Relaxed);
+        self.bytes.store(SPAN_BYTES, Relaxed);
         let mut state = self.state();
         *state = State::new(mem::take(&mut state.unused));
     }
@@ -172,6 +185,8 @@ impl<T> HeldTrace<T> {
         let mut state = self.state();
         if state.excluded.len() < MAX_EXCLUDED {
             state.excluded.push(span);
+        } else if self.children.load(Relaxed) == RECORDED {
+            self.children.store(REFUSED, Relaxed);
         }
         self.has_excluded.store(true, Relaxed);
     }
@@ -212,30 +227,23 @@ impl<T> HeldTrace<T> {
 
     /// Opens a child.
     pub(super) fn open_child(&self) -> Opened {
-        let mut state = self.state();
-        match state.phase {
-            Phase::Undecided { .. } | Phase::Decided(Decision::Kept(_)) => {}
-            Phase::RootOnly { .. } => return Opened::Full,
-            Phase::Decided(Decision::Limited | Decision::Discarded) => return Opened::Discarded,
-        }
-        if state.excluded.len() < MAX_EXCLUDED && state.take(SPAN_BYTES) {
-            Opened::Recorded
-        } else {
-            Opened::Full
+        match self.children.load(Relaxed) {
+            RECORDED if self.take_bytes(SPAN_BYTES) => Opened::Recorded,
+            DISCARDED => Opened::Discarded,
+            _ => Opened::Full,
         }
     }
 
     /// Reverts [`open_child`](Self::open_child).
     pub(super) fn cancel_child(&self) {
-        self.state().release(SPAN_BYTES);
+        self.release_bytes(SPAN_BYTES);
     }
 
     /// Takes more bytes for an open span. Returns `false` and takes none if fewer are left.
     pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
-        let mut state = self.state();
-        let is_taken = state.take(bytes);
+        let is_taken = self.take_bytes(bytes);
         if is_taken && !self.all_bytes.take(thread, bytes) {
-            state.release(bytes);
+            self.release_bytes(bytes);
             return false;
         }
         is_taken
@@ -243,31 +251,43 @@ impl<T> HeldTrace<T> {
 
     /// Frees bytes that an open span has taken.
     pub(super) fn release(&self, thread: usize, bytes: usize) {
-        self.state().release(bytes);
+        self.release_bytes(bytes);
         self.all_bytes.release(thread, bytes);
+    }
+
+    /// Takes bytes of the trace. Returns `false` and takes none if the trace would exceed its limit.
+    fn take_bytes(&self, bytes: usize) -> bool {
+        let take = |used: usize| {
+            let used = used.saturating_add(bytes);
+            (used <= TRACE_BYTES).then_some(used)
+        };
+        self.bytes.fetch_update(Relaxed, Relaxed, take).is_ok()
+    }
+
+    fn release_bytes(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
     }
 
     /// Ends a child with this many bytes.
     pub(super) fn end_child(&self, span: T, span_bytes: usize) -> Ended<T> {
         let mut state = self.state();
-        state.release(SPAN_BYTES);
-        match state.phase {
-            Phase::Undecided { .. } | Phase::Decided(Decision::Kept(_)) => {}
-            Phase::RootOnly { .. } => return Ended::Full(span),
-            Phase::Decided(Decision::Limited) => return Ended::Limited(span),
-            Phase::Decided(Decision::Discarded) => return Ended::Discarded(span),
-        }
-        if !state.take(span_bytes) {
-            return Ended::Full(span);
-        }
+        let missing = span_bytes.saturating_sub(SPAN_BYTES);
         match &mut state.phase {
-            Phase::Undecided { spans, ended } => {
-                *ended = ended.saturating_add(span_bytes);
+            Phase::Undecided { spans, ended } if self.take_bytes(missing) => {
+                *ended = ended.saturating_add(SPAN_BYTES + missing);
                 spans.push(span);
-                Ended::Held
+                return Ended::Held;
             }
-            Phase::Decided(Decision::Kept(reason)) => Ended::Kept(span, *reason),
-            Phase::RootOnly { .. } | Phase::Decided(_) => Ended::Full(span),
+            Phase::Decided(Decision::Kept(reason)) if self.take_bytes(missing) => {
+                return Ended::Kept(span, *reason);
+            }
+            _ => {}
+        }
+        self.release_bytes(SPAN_BYTES);
+        match state.phase {
+            Phase::Decided(Decision::Limited) => Ended::Limited(span),
+            Phase::Decided(Decision::Discarded) => Ended::Discarded(span),
+            _ => Ended::Full(span),
         }
     }
 
@@ -284,7 +304,8 @@ impl<T> HeldTrace<T> {
         state.phase = Phase::RootOnly {
             has_bytes: !frees_root,
         };
-        state.release(ended);
+        self.children.store(REFUSED, Relaxed);
+        self.release_bytes(ended);
         Some(Freed {
             spans,
             has_bytes: frees_root,
@@ -293,7 +314,17 @@ impl<T> HeldTrace<T> {
 
     /// Ends the local root.
     pub(super) fn decide(&self, decision: Decision) -> Freed<T> {
-        let before = mem::replace(&mut self.state().phase, Phase::Decided(decision));
+        let before = {
+            let mut state = self.state();
+            let is_full = state.excluded.len() >= MAX_EXCLUDED;
+            let children = match decision {
+                Decision::Kept(_) if is_full => REFUSED,
+                Decision::Kept(_) => RECORDED,
+                Decision::Limited | Decision::Discarded => DISCARDED,
+            };
+            self.children.store(children, Relaxed);
+            mem::replace(&mut state.phase, Phase::Decided(decision))
+        };
         self.is_decided.store(true, Relaxed);
         match before {
             Phase::Undecided { spans, .. } => Freed {
@@ -317,24 +348,9 @@ impl<T> State<T> {
     const fn new(spans: Vec<T>) -> Self {
         Self {
             phase: Phase::Undecided { spans, ended: 0 },
-            bytes: SPAN_BYTES,
             excluded: Vec::new(),
             unused: Vec::new(),
         }
-    }
-
-    /// Takes this many bytes. Returns `false` and takes none if the trace would exceed its limit.
-    fn take(&mut self, bytes: usize) -> bool {
-        let all = self.bytes.saturating_add(bytes);
-        let fits = all <= TRACE_BYTES;
-        if fits {
-            self.bytes = all;
-        }
-        fits
-    }
-
-    const fn release(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

@@ -62,46 +62,32 @@ impl RecorderTracer {
             .as_ref()
             .is_some_and(|early| early.context.is_sampled());
         let mut pooled = self.record(is_counted);
-        let trace = pooled.set_held(held);
+        let mut trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
         let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
-        if !sampled.context.is_sampled() {
-            return Some(self.open_unsampled(parent, pooled, sampled, trace));
-        }
-        if !is_counted {
+        let is_sampled = sampled.context.is_sampled();
+        if is_sampled && !is_counted {
             self.correct_started(1);
-        }
-        let ids = sampled.context.clone();
-        record.set_sampled(sampled);
-        let context = parent.read(|base| context_with_span(base, ids, record, None));
-        let recording = Recording::Sampled(ActiveSpan::new(pooled));
-        Some(SpanState::new(context, recording))
-    }
-
-    /// Opens an unsampled span that has a record. `trace` is the trace that holds it.
-    #[inline(never)]
-    fn open_unsampled(
-        &self,
-        parent: &Parent,
-        mut pooled: RecordBox,
-        sampled: SampledSpan,
-        mut trace: SpanTrace,
-    ) -> SpanState {
-        if trace.is_none() {
-            let shared = self.shared();
+        } else if !is_sampled && trace.is_none() {
             trace = shared.hold_record(parent.base(), &sampled, &mut pooled);
-        }
-        if trace.is_none() {
-            return unsampled(parent, sampled.context, Recording::UnsampledRoot(pooled));
+            if trace.is_none() {
+                let recording = Recording::UnsampledRoot(pooled);
+                return Some(unsampled(parent, sampled.context, recording));
+            }
         }
         let ids = sampled.context.clone();
         let record = &mut pooled.record;
         record.set_sampled(sampled);
         let context = parent.read(|base| context_with_span(base, ids, record, trace));
-        SpanState::new(context, Recording::Held(ActiveSpan::new(pooled)))
+        let span = ActiveSpan::new(pooled);
+        let recording = match is_sampled {
+            true => Recording::Sampled(span),
+            false => Recording::Held(span),
+        };
+        Some(SpanState::new(context, recording))
     }
 
     /// Sets another parent for a span that was not entered, and samples it again. Returns the replaced context. `at` and
