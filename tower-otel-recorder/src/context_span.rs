@@ -43,21 +43,20 @@ impl ContextSpan {
         }
     }
 
-    /// Returns a context with the span, and with its trace if the trace is held.
+    /// Returns a context with the span. If its trace is held, the context has the trace: from `base` if it `inherits_trace`.
     #[inline]
-    pub(crate) fn into_context(self, base: &Context) -> Context {
-        match self.trace {
-            None => base.with_span(self),
-            Some(_) => self.into_held_context(base),
+    pub(crate) fn into_context(self, base: &Context, inherits_trace: bool) -> Context {
+        match &self.trace {
+            Some(_) if !inherits_trace => self.into_context_with_trace(base),
+            _ => base.with_span(self),
         }
     }
 
     #[inline(never)]
-    fn into_held_context(self, base: &Context) -> Context {
-        let trace = self.trace.as_ref();
-        match trace.and_then(|trace| with_trace(base, trace)) {
+    fn into_context_with_trace(self, base: &Context) -> Context {
+        match &self.trace {
+            Some(trace) => with_trace(base, trace).with_span(self),
             None => base.with_span(self),
-            Some(base) => base.with_span(self),
         }
     }
 }

@@ -64,6 +64,12 @@ impl PooledRecord {
         None
     }
 
+    /// Returns whether the span is held, and the context below which it starts has its trace.
+    #[inline]
+    pub(crate) fn inherits_trace(&self) -> bool {
+        self.held.as_ref().is_some_and(HeldSpan::is_inherited)
+    }
+
     /// Takes the place of an open span out of the record, and returns the bytes borrowed from its trace.
     #[inline]
     pub(crate) fn take_held(&mut self) -> Option<HeldSpan<RecordBox>> {

@@ -82,6 +82,7 @@ impl RecorderTracer {
         let is_sampled = held.is_none();
         let mut pooled = self.record(is_sampled);
         let trace = pooled.set_held(held);
+        let inherits_trace = pooled.inherits_trace();
         let record = &mut pooled.record;
         record.kind = kind;
         record.started = Timestamp::Instant(at);
@@ -96,7 +97,7 @@ impl RecorderTracer {
         }
         let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
         StartedSpan {
-            context: Some(span.into_context(base)),
+            context: Some(span.into_context(base, inherits_trace)),
             span: Some(ActiveSpan::new(pooled)),
         }
     }

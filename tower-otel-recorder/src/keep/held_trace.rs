@@ -122,11 +122,17 @@ pub(super) enum Ended<T> {
 pub(crate) struct HeldSpan<T> {
     pub(super) trace: Arc<HeldTrace<T>>,
     pub(super) is_root: bool,
+    /// Whether the trace is a value in the context below which the span starts.
+    pub(super) is_inherited: bool,
 }
 
 impl<T> HeldSpan<T> {
     pub(crate) const fn trace(&self) -> &Arc<HeldTrace<T>> {
         &self.trace
+    }
+
+    pub(crate) const fn is_inherited(&self) -> bool {
+        self.is_inherited
     }
 }
 
@@ -143,7 +149,14 @@ impl<T> HeldTrace<T> {
             children: AtomicU8::new(RECORDED),
             bytes: AtomicUsize::new(SPAN_BYTES),
             all_bytes: Arc::clone(all_bytes),
-            state: Mutex::new(State::new(Vec::new())),
+            state: Mutex::new(State {
+                phase: Phase::Undecided {
+                    spans: Vec::new(),
+                    ended: 0,
+                },
+                excluded: Vec::new(),
+                unused: Vec::new(),
+            }),
         }
     }
 
@@ -160,8 +173,11 @@ impl<T> HeldTrace<T> {
         }
         self.children.store(RECORDED, Relaxed);
         self.bytes.store(SPAN_BYTES, Relaxed);
-        let mut state = self.state();
-        *state = State::new(mem::take(&mut state.unused));
+        let state = self.state.get_mut();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let spans = mem::take(&mut state.unused);
+        state.phase = Phase::Undecided { spans, ended: 0 };
+        state.excluded = Vec::new();
     }
 
     /// Keeps the capacity of an empty list of children for the next trace, up to a bound.
@@ -339,17 +355,6 @@ impl<T> HeldTrace<T> {
                 spans: Vec::new(),
                 has_bytes: false,
             },
-        }
-    }
-}
-
-impl<T> State<T> {
-    /// Returns the state of an open local root.
-    const fn new(spans: Vec<T>) -> Self {
-        Self {
-            phase: Phase::Undecided { spans, ended: 0 },
-            excluded: Vec::new(),
-            unused: Vec::new(),
         }
     }
 }

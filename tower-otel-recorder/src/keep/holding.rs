@@ -63,7 +63,7 @@ impl Shared {
         match self.hold_by(base, span, at) {
             Ok(held) => {
                 let trace = pooled.set_held(Some(held));
-                match trace {
+                match &trace {
                     Some(_) => pooled.is_counted_not_held = false,
                     None => {
                         base.read(|base| lookup::exclude(base, &span.context));
@@ -104,7 +104,10 @@ impl Shared {
         if held.is_err() || !is_inherited {
             exclude();
         }
-        held
+        held.map(|held| HeldSpan {
+            is_inherited,
+            ..held
+        })
     }
 
     fn hold_root(
@@ -128,6 +131,7 @@ impl Shared {
         Ok(HeldSpan {
             trace,
             is_root: true,
+            is_inherited: false,
         })
     }
 
@@ -153,6 +157,7 @@ impl Shared {
         Ok(HeldSpan {
             trace,
             is_root: false,
+            is_inherited: false,
         })
     }
 
@@ -194,8 +199,12 @@ impl Shared {
                 if decision == Decision::Limited {
                     self.pipeline.counters().keep_limited(children.len() + 1);
                 }
-                self.pool_all(&mut children, Some(pooled), thread);
-                trace.keep_capacity(children);
+                if children.is_empty() {
+                    self.pool(pooled, thread);
+                } else {
+                    self.pool_all(&mut children, Some(pooled), thread);
+                    trace.keep_capacity(children);
+                }
             }
         }
     }

@@ -53,12 +53,10 @@ pub fn keep_trace() {
 /// [excludes](HeldTrace::exclude).
 struct ContextTrace(Arc<HeldTrace<RecordBox>>);
 
-/// Returns the base of the context of a held span with its trace. Returns `None` if `base` has the trace.
-#[inline]
-pub(crate) fn with_trace(base: &Context, trace: &Arc<HeldTrace<RecordBox>>) -> Option<Context> {
-    let value = base.get::<ContextTrace>();
-    let has_trace = value.is_some_and(|value| Arc::ptr_eq(&value.0, trace));
-    (!has_trace).then(|| base.with_value(ContextTrace(Arc::clone(trace))))
+/// Adds a held trace to a context.
+#[inline(never)]
+pub(crate) fn with_trace(base: &Context, trace: &Arc<HeldTrace<RecordBox>>) -> Context {
+    base.with_value(ContextTrace(Arc::clone(trace)))
 }
 
 /// Returns the value of a context, if it applies to the span in the context.

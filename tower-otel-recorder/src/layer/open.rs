@@ -19,7 +19,7 @@ use crate::{
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
-    shared::{RecordBox, SpanTrace},
+    shared::{PooledRecord, SpanTrace},
     thread_index,
     tracer::RecorderTracer,
 };
@@ -79,9 +79,8 @@ impl RecorderTracer {
             }
         }
         let ids = sampled.context.clone();
-        let record = &mut pooled.record;
-        record.set_sampled(sampled);
-        let context = parent.read(|base| context_with_span(base, ids, record, trace));
+        pooled.record.set_sampled(sampled);
+        let context = parent.read(|base| context_with_span(base, ids, &pooled, trace));
         let span = ActiveSpan::new(pooled);
         let recording = match is_sampled {
             true => Recording::Sampled(span),
@@ -111,12 +110,11 @@ impl RecorderTracer {
         let context = sampled.context.clone();
         if context.is_sampled() {
             pooled.is_counted_not_held = false;
-            let record = &mut pooled.record;
             if !is_counted {
                 self.correct_started(1);
             }
-            set_sampled_again(record, sampled);
-            let context = context_with_span(base, context, record, None);
+            set_sampled_again(&mut pooled.record, sampled);
+            let context = context_with_span(base, context, &pooled, None);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
         } else {
             if is_counted {
@@ -126,9 +124,8 @@ impl RecorderTracer {
                 self.shared()
                     .hold_record(BaseContext::Context(base), &sampled, &mut pooled);
             if trace.is_some() {
-                let record = &mut pooled.record;
-                set_sampled_again(record, sampled);
-                let context = context_with_span(base, context, record, trace);
+                set_sampled_again(&mut pooled.record, sampled);
+                let context = context_with_span(base, context, &pooled, trace);
                 return state.replace(context, Recording::Held(ActiveSpan::new(pooled)));
             }
             let context = base.with_remote_span_context(context);
@@ -187,8 +184,9 @@ fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
 fn context_with_span(
     base: &Context,
     context: SpanContext,
-    record: &SpanRecord,
+    pooled: &PooledRecord,
     trace: SpanTrace,
 ) -> Context {
-    ContextSpan::new(context, Arc::clone(&record.changes), trace).into_context(base)
+    let changes = Arc::clone(&pooled.record.changes);
+    ContextSpan::new(context, changes, trace).into_context(base, pooled.inherits_trace())
 }
