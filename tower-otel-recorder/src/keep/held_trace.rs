@@ -404,6 +404,23 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_excludes_a_bounded_number_of_spans_and_then_refuses_children() {
+        let mut trace = trace();
+        let ids = || (1..=1_000).map(SpanId::from);
+        assert!(ids().all(|id| !trace.excludes(id)));
+        ids().take(MAX_EXCLUDED).for_each(|id| trace.exclude(id));
+        assert_eq!(trace.open_child(), Opened::Recorded);
+        ids().for_each(|id| trace.exclude(id));
+        assert_eq!(ids().filter(|id| trace.excludes(*id)).count(), MAX_EXCLUDED);
+        assert_eq!(trace.open_child(), Opened::Full);
+        trace.decide(Decision::Kept(KeepReason::Error));
+        assert_eq!(trace.open_child(), Opened::Full);
+        trace.restart(TraceId::from(2));
+        assert!(ids().all(|id| !trace.excludes(id)));
+        assert_eq!(trace.open_child(), Opened::Recorded);
+    }
+
+    #[test]
     fn a_trace_whose_children_are_dropped_keeps_its_root() {
         for frees_root in [true, false] {
             let trace = trace();
