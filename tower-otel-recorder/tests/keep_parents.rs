@@ -133,6 +133,29 @@ fn children_of_a_span_without_room_are_not_held_when_there_is_room_again() {
     }
 }
 
+#[test]
+fn children_of_a_span_that_started_while_there_were_no_rules_are_not_held() {
+    for (name, start) in STARTS {
+        let scene = scene();
+        let root = info_span!("root").entered();
+        let rules = Keep::errors().per_second(100_000);
+        scene.recorder.set_keep(None).unwrap();
+        let (context, unheld) = start(&scene.recorder, None);
+        scene.recorder.set_keep(Some(rules)).unwrap();
+        {
+            let _entered = context.attach();
+            drop(info_span!("grandchild"));
+        }
+        drop(info_span!("child"));
+        drop(unheld);
+        root.set_status(Status::error(""));
+        drop(root);
+        let spans = scene.spans();
+        let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+        assert_eq!(names, ["child", "root"], "{name}");
+    }
+}
+
 /// A client calls a server in the same process, by HTTP.
 #[test]
 fn a_remote_parent_with_the_trace_id_of_an_outer_span_starts_another_held_trace() {

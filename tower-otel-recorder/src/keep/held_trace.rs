@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::{SpanId, TraceId};
 
-use super::{held_bytes::HeldBytes, rules::KeepReason};
+use super::{excluded_spans::ExcludedSpans, held_bytes::HeldBytes, rules::KeepReason};
 use crate::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
@@ -18,9 +18,6 @@ pub(super) const SPAN_BYTES: usize = 2 * 1024;
 
 /// The maximum number of bytes of a trace's spans, including spans that end after a kept local root.
 pub(super) const TRACE_BYTES: usize = 512 * 1024;
-
-/// The maximum number of excluded spans. Then no more children are held.
-const MAX_EXCLUDED: usize = 64;
 
 /// A list of children with a larger capacity is not reused.
 const MAX_REUSED: usize = 32;
@@ -33,7 +30,7 @@ pub(crate) struct HeldTrace<T> {
     is_marked: AtomicBool,
     is_decided: AtomicBool,
     is_exported: AtomicBool,
-    has_excluded: AtomicBool,
+    excluded: ExcludedSpans,
     /// Whether children are recorded: one of the constants below.
     children: AtomicU8,
     /// The bytes of the open, held and kept spans.
@@ -49,11 +46,12 @@ const RECORDED: u8 = 0;
 const REFUSED: u8 = 1;
 /// The local root has ended, and the trace is not kept.
 const DISCARDED: u8 = 2;
+/// Children are not recorded any more, because too many spans are [excluded](HeldTrace::exclude).
+const CLOSED: u8 = 3;
 
 #[derive(Debug)]
 struct State<T> {
     phase: Phase<T>,
-    excluded: Vec<SpanId>,
     /// An empty list for the children of the next trace.
     unused: Vec<T>,
 }
@@ -145,7 +143,7 @@ impl<T> HeldTrace<T> {
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
             is_exported: AtomicBool::new(false),
-            has_excluded: AtomicBool::new(false),
+            excluded: ExcludedSpans::new(),
             children: AtomicU8::new(RECORDED),
             bytes: AtomicUsize::new(SPAN_BYTES),
             all_bytes: Arc::clone(all_bytes),
@@ -154,7 +152,6 @@ impl<T> HeldTrace<T> {
                     spans: Vec::new(),
                     ended: 0,
                 },
-                excluded: Vec::new(),
                 unused: Vec::new(),
             }),
         }
@@ -163,12 +160,7 @@ impl<T> HeldTrace<T> {
     /// Replaces an ended trace by the trace of an open local root of the same recorder.
     pub(super) fn restart(&mut self, trace: TraceId) {
         self.trace = trace;
-        for flag in [
-            &self.is_marked,
-            &self.is_decided,
-            &self.is_exported,
-            &self.has_excluded,
-        ] {
+        for flag in [&self.is_marked, &self.is_decided, &self.is_exported] {
             flag.store(false, Relaxed);
         }
         self.children.store(RECORDED, Relaxed);
@@ -177,7 +169,7 @@ impl<T> HeldTrace<T> {
         let state = state.unwrap_or_else(PoisonError::into_inner);
         let spans = mem::take(&mut state.unused);
         state.phase = Phase::Undecided { spans, ended: 0 };
-        state.excluded = Vec::new();
+        self.excluded.clear();
     }
 
     /// Keeps the capacity of an empty list of children for the next trace, up to a bound.
@@ -195,22 +187,21 @@ impl<T> HeldTrace<T> {
         self.trace == trace
     }
 
-    /// Notes that a span with the same trace id, whose context may have this trace as a value, does not belong to it.
+    /// Notes that a span with the same trace id, whose context inherits this trace as a value, does not belong to it. If there are
+    /// too many, no more children are recorded.
     #[cold]
     pub(super) fn exclude(&self, span: SpanId) {
-        let mut state = self.state();
-        if state.excluded.len() < MAX_EXCLUDED {
-            state.excluded.push(span);
-        } else if self.children.load(Relaxed) == RECORDED {
-            self.children.store(REFUSED, Relaxed);
+        if self.children.load(Relaxed) != DISCARDED && !self.excluded.add(span) {
+            _ = self
+                .children
+                .compare_exchange(RECORDED, CLOSED, Relaxed, Relaxed);
         }
-        self.has_excluded.store(true, Relaxed);
     }
 
     /// Returns whether a span was [excluded](Self::exclude).
     #[inline]
     pub(super) fn excludes(&self, span: SpanId) -> bool {
-        self.has_excluded.load(Relaxed) && self.state().excluded.contains(&span)
+        self.excluded.contains(span)
     }
 
     /// Requests that the trace is kept. Has no effect when the local root has ended.
@@ -330,17 +321,13 @@ impl<T> HeldTrace<T> {
 
     /// Ends the local root.
     pub(super) fn decide(&self, decision: Decision) -> Freed<T> {
-        let before = {
-            let mut state = self.state();
-            let is_full = state.excluded.len() >= MAX_EXCLUDED;
-            let children = match decision {
-                Decision::Kept(_) if is_full => REFUSED,
-                Decision::Kept(_) => RECORDED,
-                Decision::Limited | Decision::Discarded => DISCARDED,
-            };
-            self.children.store(children, Relaxed);
-            mem::replace(&mut state.phase, Phase::Decided(decision))
+        let before = mem::replace(&mut self.state().phase, Phase::Decided(decision));
+        let children = match decision {
+            Decision::Limited | Decision::Discarded => DISCARDED,
+            Decision::Kept(_) if self.children.load(Relaxed) == CLOSED => CLOSED,
+            Decision::Kept(_) => RECORDED,
         };
+        self.children.store(children, Relaxed);
         self.is_decided.store(true, Relaxed);
         match before {
             Phase::Undecided { spans, .. } => Freed {
@@ -369,7 +356,7 @@ impl<T> fmt::Debug for HeldTrace<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::excluded_spans::MAX_EXCLUDED, *};
 
     fn trace() -> HeldTrace<u8> {
         HeldTrace::new(7, TraceId::from(1), &Arc::new(HeldBytes::new(usize::MAX)))

@@ -26,8 +26,8 @@ enum NotHeld {
 }
 
 impl Shared {
-    /// Holds an unsampled span that starts, at this time or now. Returns `None` if it is not recorded: there are no keep rules, there is no room,
-    /// or its trace is not held.
+    /// Holds an unsampled span that starts, at this time or now. Returns `None` if it is not recorded: there are no keep rules,
+    /// there is no room, or its trace is not held.
     #[inline]
     pub(crate) fn hold(
         &self,
@@ -35,7 +35,7 @@ impl Shared {
         span: &SampledSpan,
         at: Option<Instant>,
     ) -> Option<HeldSpan<RecordBox>> {
-        if !self.keeper.rules().is_on() {
+        if !self.has_rules(base, span) {
             return None;
         }
         let held = self.hold_by(base, span, at);
@@ -57,7 +57,7 @@ impl Shared {
             Timestamp::Instant(at) => Some(at),
             Timestamp::System(_) => None,
         };
-        if !self.keeper.rules().is_on() {
+        if !self.has_rules(base, span) {
             return None;
         }
         match self.hold_by(base, span, at) {
@@ -78,6 +78,16 @@ impl Shared {
             }
             Err(NotHeld::NoTrace) => None,
         }
+    }
+
+    /// Returns whether there are keep rules. If they were removed, a span that starts does not belong to the trace of its parent.
+    #[inline]
+    fn has_rules(&self, base: BaseContext<'_>, span: &SampledSpan) -> bool {
+        let rules = self.keeper.rules();
+        if rules.were_on() {
+            base.read(|base| lookup::exclude(base, &span.context));
+        }
+        rules.is_on()
     }
 
     fn count_not_held(&self, pooled: &mut PooledRecord) {

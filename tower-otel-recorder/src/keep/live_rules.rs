@@ -30,7 +30,7 @@ pub(crate) struct LiveRules {
 /// | bits | content |
 /// |---|---|
 /// | 0 | whether there are rules |
-/// | 1 | whether failed roots are kept |
+/// | 1 | whether failed roots are kept; without rules, whether there were rules |
 /// | 2 to 63 | the maximum duration of a root that is not slow, in nanoseconds (up to 146 years) |
 #[derive(Clone, Copy)]
 struct Conditions(u64);
@@ -81,14 +81,24 @@ impl LiveRules {
             .unwrap_or_else(PoisonError::into_inner);
         // In this order, so that a thread that reads the new conditions also reads the new rules, or newer ones.
         let _replaced = self.rules.swap(Arc::new(rules));
-        self.conditions
-            .store(Conditions::new(rules.as_ref()).0, Release);
+        let conditions = match rules {
+            None if self.conditions.load(Acquire) != 0 => Conditions::ERRORS,
+            _ => Conditions::new(rules.as_ref()).0,
+        };
+        self.conditions.store(conditions, Release);
     }
 
     /// Returns whether there are rules.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.conditions().is_on()
+    }
+
+    /// Returns whether there are no rules now, but were earlier.
+    #[inline]
+    pub(super) fn were_on(&self) -> bool {
+        let conditions = self.conditions();
+        !conditions.is_on() && conditions.0 != 0
     }
 
     fn conditions(&self) -> Conditions {
@@ -131,9 +141,11 @@ mod tests {
             ]
         });
         let live = LiveRules::new(None);
+        live.set(None);
+        assert!(!live.is_on() && !live.were_on());
         for rules in sets {
             live.set(Some(rules));
-            assert!(live.is_on());
+            assert!(live.is_on() && !live.were_on());
             for bits in 0..4 {
                 let (is_marked, has_failed) = (bits & 1 != 0, bits & 2 != 0);
                 for duration in [Duration::ZERO, SECOND, SECOND * 2, Duration::MAX] {
@@ -144,7 +156,7 @@ mod tests {
                 }
             }
             live.set(None);
-            assert!(!live.is_on());
+            assert!(!live.is_on() && live.were_on());
             assert_eq!(live.reason(true, true, || Duration::MAX), None);
         }
     }
