@@ -28,16 +28,27 @@ enum NotHeld {
 impl Shared {
     /// Holds an unsampled span that starts, at this time or now. Returns `None` if it is not recorded: there are no keep rules,
     /// there is no room, or its trace is not held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hold(
         &self,
         base: BaseContext<'_>,
         span: &SampledSpan,
         at: Option<Instant>,
     ) -> Option<HeldSpan<RecordBox>> {
-        if !self.has_rules(base, span) {
-            return None;
+        match self.keeper.rules().were_on() {
+            true => self.hold_counted(base, span, at),
+            false => None,
         }
+    }
+
+    /// Holds a span, or counts it if there is no room.
+    #[inline(never)]
+    fn hold_counted(
+        &self,
+        base: BaseContext<'_>,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Option<HeldSpan<RecordBox>> {
         let held = self.hold_by(base, span, at);
         if let Err(NotHeld::NoRoom) = held {
             self.pipeline.counters().not_held(1);
@@ -57,7 +68,7 @@ impl Shared {
             Timestamp::Instant(at) => Some(at),
             Timestamp::System(_) => None,
         };
-        if !self.has_rules(base, span) {
+        if !self.keeper.rules().were_on() {
             return None;
         }
         match self.hold_by(base, span, at) {
@@ -80,22 +91,12 @@ impl Shared {
         }
     }
 
-    /// Returns whether there are keep rules. If they were removed, a span that starts does not belong to the trace of its parent.
-    #[inline]
-    fn has_rules(&self, base: BaseContext<'_>, span: &SampledSpan) -> bool {
-        let rules = self.keeper.rules();
-        if rules.were_on() {
-            base.read(|base| lookup::exclude(base, &span.context));
-        }
-        rules.is_on()
-    }
-
     fn count_not_held(&self, pooled: &mut PooledRecord) {
         let is_counted = mem::replace(&mut pooled.is_counted_not_held, true);
         self.pipeline.counters().not_held(u64::from(!is_counted));
     }
 
-    #[inline(never)]
+    #[inline]
     fn hold_by(
         &self,
         base: BaseContext<'_>,
@@ -103,6 +104,11 @@ impl Shared {
         at: Option<Instant>,
     ) -> Result<HeldSpan<RecordBox>, NotHeld> {
         let exclude = || base.read(|base| lookup::exclude(base, &span.context));
+        if !self.keeper.rules().is_on() {
+            // The rules were removed. A span that starts now does not belong to the trace of its parent.
+            exclude();
+            return Err(NotHeld::NoTrace);
+        }
         if span.parent == SpanId::INVALID || span.parent_is_remote {
             exclude();
             return self.hold_root(span, at);

@@ -94,11 +94,10 @@ impl LiveRules {
         self.conditions().is_on()
     }
 
-    /// Returns whether there are no rules now, but were earlier.
+    /// Returns whether there are rules, or were earlier.
     #[inline]
     pub(super) fn were_on(&self) -> bool {
-        let conditions = self.conditions();
-        !conditions.is_on() && conditions.0 != 0
+        self.conditions().0 != 0
     }
 
     fn conditions(&self) -> Conditions {
@@ -145,7 +144,7 @@ mod tests {
         assert!(!live.is_on() && !live.were_on());
         for rules in sets {
             live.set(Some(rules));
-            assert!(live.is_on() && !live.were_on());
+            assert!(live.is_on() && live.were_on());
             for bits in 0..4 {
                 let (is_marked, has_failed) = (bits & 1 != 0, bits & 2 != 0);
                 for duration in [Duration::ZERO, SECOND, SECOND * 2, Duration::MAX] {
