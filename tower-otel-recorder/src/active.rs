@@ -75,10 +75,12 @@ impl ActiveSpan {
 
 fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
     pooled.record.end(at);
-    let bytes = pooled.measure();
     match pooled.take_held() {
-        None => _ = shared.queue(pooled, thread_index::current()),
-        Some(held) => shared.end_held(held, pooled, bytes),
+        None => {
+            pooled.measure();
+            shared.queue(pooled, thread_index::current());
+        }
+        Some(held) => shared.end_held(held, pooled),
     }
 }
 

@@ -38,11 +38,14 @@ impl Allowance {
     }
 
     /// Returns whether this many bytes are allowed. Borrows more if needed.
+    #[inline]
     pub(crate) fn allows(&mut self, bytes: usize) -> bool {
         let missing = bytes.saturating_sub(self.allowed());
-        if missing == 0 {
-            return true;
-        }
+        missing == 0 || self.borrow(missing)
+    }
+
+    #[inline(never)]
+    fn borrow(&mut self, missing: usize) -> bool {
         let mut portions = [missing.max(PORTION), missing].into_iter();
         let lent = portions.find(|bytes| self.lender.lend(*bytes));
         self.lent += lent.unwrap_or_default();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    allowance::Allowance,
+    allowance::{Allowance, LendBytes},
     extras::Extras,
     limits::Limits,
     sync::{
@@ -15,6 +15,9 @@ use crate::{
         atomic::{AtomicU8, Ordering::Acquire, Ordering::Release},
     },
 };
+
+/// The number of bytes that the changes of a held span may use without borrowing.
+const FREE_BYTES: usize = 256;
 
 /// Bits of the state.
 const CHANGED: u8 = 1;
@@ -32,7 +35,7 @@ pub(crate) struct ContextChanges {
 #[derive(Default)]
 struct Changes {
     extras: Option<Box<Extras>>,
-    /// Restricts the bytes of the changes. `None` if the trace of the span is not held.
+    /// Restricts the bytes of the changes, from the first change of a span that is held.
     allowance: Option<Allowance>,
 }
 
@@ -53,9 +56,12 @@ impl ContextChanges {
     pub(crate) fn renew(this: &mut Arc<Self>) {
         let limits = this.limits;
         match Arc::get_mut(this) {
-            Some(changes) => {
-                changes.state = AtomicU8::new(0);
-                *changes.changes() = Changes::default();
+            Some(this) => {
+                this.state = AtomicU8::new(0);
+                let changes = this.changes.get_mut();
+                let changes = changes.unwrap_or_else(PoisonError::into_inner);
+                changes.extras = None;
+                changes.allowance = None;
             }
             None => *this = Arc::new(Self::new(limits)),
         }
@@ -63,21 +69,6 @@ impl ContextChanges {
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Restricts the bytes of the changes to an allowance. Returns `false` and does not restrict them if the existing changes
-    /// exceed it.
-    pub(crate) fn restrict(&self, mut allowance: Allowance) -> bool {
-        let mut changes = self.changes();
-        let used = changes.extras.as_ref().map_or(0, |extras| extras.bytes());
-        let is_allowed = allowance.allows(used);
-        changes.allowance = is_allowed.then_some(allowance);
-        is_allowed
-    }
-
-    /// Lifts the restriction to an allowance.
-    pub(crate) fn lift_restriction(&self) {
-        self.changes().allowance = None;
     }
 
     /// Returns whether the span has ended, so that changes have no effect.
@@ -88,19 +79,30 @@ impl ContextChanges {
     /// Applies a change, unless the span has ended.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
         let mut changes = self.changes();
+        if !self.has_ended() {
+            change(changes.extras.get_or_insert_default(), &self.limits);
+            self.state.fetch_or(CHANGED, Release);
+        }
+    }
+
+    /// Applies a change of a held span like [`change`](Self::change). It is undone if `lender` does not lend its bytes.
+    pub(crate) fn change_held(
+        &self,
+        lender: &Arc<impl LendBytes + 'static>,
+        change: impl FnOnce(&mut Extras, &Limits),
+    ) {
+        let mut changes = self.changes();
         if self.has_ended() {
             return;
         }
         let Changes { extras, allowance } = &mut *changes;
         let extras = extras.get_or_insert_default();
-        if let Some(allowance) = allowance {
-            let mark = extras.mark();
-            change(extras, &self.limits);
-            if !allowance.allows(extras.bytes()) {
-                extras.undo(mark);
-            }
-        } else {
-            change(extras, &self.limits);
+        let new = || Allowance::new(Arc::clone(lender) as _, FREE_BYTES);
+        let allowance = allowance.get_or_insert_with(new);
+        let mark = extras.mark();
+        change(extras, &self.limits);
+        if !allowance.allows(extras.bytes()) {
+            extras.undo(mark);
         }
         self.state.fetch_or(CHANGED, Release);
     }

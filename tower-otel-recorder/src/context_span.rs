@@ -9,7 +9,9 @@ use opentelemetry::{
 
 use crate::{
     changes::ContextChanges,
+    extras::Extras,
     keep::{handle_attribute, with_trace},
+    limits::Limits,
     shared::SpanTrace,
 };
 
@@ -34,12 +36,27 @@ impl ContextSpan {
         }
     }
 
-    /// Returns a context with the span, and with its trace if the trace is held.
-    #[inline]
-    pub(crate) fn into_context(self, base: &Context) -> Context {
+    fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
         match &self.trace {
+            None => self.changes.change(change),
+            Some(trace) => self.changes.change_held(trace, change),
+        }
+    }
+
+    /// Returns a context with the span. If its trace is held, the context has the trace: from `base` if it `inherits_trace`.
+    #[inline]
+    pub(crate) fn into_context(self, base: &Context, inherits_trace: bool) -> Context {
+        match &self.trace {
+            Some(_) if !inherits_trace => self.into_context_with_trace(base),
+            _ => base.with_span(self),
+        }
+    }
+
+    #[inline(never)]
+    fn into_context_with_trace(self, base: &Context) -> Context {
+        match &self.trace {
+            Some(trace) => with_trace(base, trace).with_span(self),
             None => base.with_span(self),
-            Some(trace) => with_trace(base, self.context.span_id(), trace).with_span(self),
         }
     }
 }
@@ -52,8 +69,7 @@ impl Span for ContextSpan {
         attributes: Vec<KeyValue>,
     ) {
         let name = name.into();
-        self.changes
-            .change(|extras, limits| extras.event(name, timestamp, attributes, limits));
+        self.change(|extras, limits| extras.event(name, timestamp, attributes, limits));
     }
 
     fn span_context(&self) -> &SpanContext {
@@ -68,24 +84,20 @@ impl Span for ContextSpan {
         if handle_attribute(&attribute, &self.trace) {
             return;
         }
-        self.changes
-            .change(|extras, limits| extras.attribute(attribute, limits));
+        self.change(|extras, limits| extras.attribute(attribute, limits));
     }
 
     fn set_status(&mut self, status: Status) {
-        self.changes
-            .change(|extras, limits| extras.status(status, limits));
+        self.change(|extras, limits| extras.status(status, limits));
     }
 
     fn update_name<T: Into<Cow<'static, str>>>(&mut self, new_name: T) {
         let name = new_name.into();
-        self.changes
-            .change(|extras, limits| extras.name(name, limits));
+        self.change(|extras, limits| extras.name(name, limits));
     }
 
     fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
-        self.changes
-            .change(|extras, limits| extras.link(span_context, attributes, limits));
+        self.change(|extras, limits| extras.link(span_context, attributes, limits));
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {

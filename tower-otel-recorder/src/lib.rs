@@ -116,6 +116,7 @@ mod active;
 mod allowance;
 mod amount;
 mod api_span;
+mod base_context;
 mod budget;
 mod buffer;
 mod builder;

@@ -109,6 +109,11 @@ impl<T> Pipeline<T> {
         self.queue.put_spare(thread, record);
     }
 
+    /// Returns records that were not queued to the pool.
+    pub(crate) fn put_spares(&self, thread: usize, records: impl IntoIterator<Item = T>) {
+        self.queue.put_spares(thread, records);
+    }
+
     /// Returns records to the pool.
     pub(crate) fn give_back(&self, records: &mut Vec<T>) {
         self.queue.give_back(records);

@@ -8,8 +8,8 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan, api_span::RecorderSpan, clock::Timestamp, record::SpanRecord,
-    sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
+    active::ActiveSpan, api_span::RecorderSpan, base_context::BaseContext, clock::Timestamp,
+    record::SpanRecord, sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
 };
 
 /// A [`TracerProvider`] whose spans a [`Recorder`](crate::Recorder) records. Returned by
@@ -50,7 +50,7 @@ impl Tracer for RecorderTracer {
         let context = sampled.context.clone();
         let mut held = None;
         if !context.is_sampled() {
-            held = shared.hold(parent_cx, &sampled);
+            held = shared.hold(BaseContext::Context(parent_cx), &sampled, None);
             if held.is_none() {
                 return RecorderSpan::new(context, None, None);
             }

@@ -205,12 +205,19 @@ impl<T> Queue<T> {
 
     /// Returns a record to the pool of this thread. Frees it if the pool is full.
     pub(crate) fn put_spare(&self, thread: usize, spare: T) {
-        let Some(mut shard) = self.shard(thread) else {
-            return;
-        };
-        if shard.spare.len() < REFILL && !self.is_closed() {
-            shard.spare.push(spare);
+        self.put_spares(thread, std::iter::once(spare));
+    }
+
+    /// Returns records to the pool of this thread. Frees those that do not fit, without a lock.
+    pub(crate) fn put_spares(&self, thread: usize, spares: impl IntoIterator<Item = T>) {
+        let mut spares = spares.into_iter();
+        if let Some(mut shard) = self.shard(thread)
+            && !self.is_closed()
+        {
+            let room = REFILL.saturating_sub(shard.spare.len());
+            shard.spare.extend(spares.by_ref().take(room));
         }
+        spares.for_each(drop);
     }
 
     #[cold]

@@ -26,9 +26,6 @@ use crate::{
 /// The number of bytes of texts, events and links that an open span may use without an allowance.
 const FREE_BYTES: usize = 1024;
 
-/// The number of bytes that changes through the OpenTelemetry context of an open span may use without an allowance.
-const FREE_BYTES_OF_CONTEXT: usize = 256;
-
 /// The record of one span. It is reused after its export and keeps the capacity of its buffers.
 #[derive(Debug)]
 pub struct SpanRecord {
@@ -208,19 +205,20 @@ impl SpanRecord {
 
     /// Restricts the bytes of an open span to those that a lender lends. Returns `false` if the lender does not lend the bytes
     /// that the record already uses.
+    #[inline]
     pub(crate) fn restrict(&mut self, lender: &Arc<impl LendBytes + 'static>) -> bool {
-        let allowance = |free| Allowance::new(Arc::clone(lender) as _, free);
-        self.attributes.texts().restrict(allowance(FREE_BYTES))
-            && self.changes.restrict(allowance(FREE_BYTES_OF_CONTEXT))
+        let allowance = Allowance::new(Arc::clone(lender) as _, FREE_BYTES);
+        self.attributes.texts().restrict(allowance)
     }
 
     /// Lifts the restriction and returns the borrowed bytes.
+    #[inline]
     pub(crate) fn lift_restriction(&mut self) {
         self.attributes.texts().lift_restriction();
-        self.changes.lift_restriction();
     }
 
     /// Returns the number of bytes that the record has allocated.
+    #[inline(always)]
     pub(crate) fn allocated(&self) -> usize {
         let extras = |extras: &Option<Box<Extras>>| match extras {
             Some(extras) => extras.allocated(),
@@ -236,6 +234,13 @@ impl SpanRecord {
 
     /// Prepares the record for the next span. Ids, kind, scope and times are set at its start.
     pub(crate) fn clear(&mut self) {
+        self.clear_ended();
+        ContextChanges::renew(&mut self.changes);
+    }
+
+    /// Clears the record of an ended span like [`clear`](Self::clear), except the state that it shares with the context.
+    /// [`renew`](Self::renew) does the rest, when the context is probably dropped.
+    pub(crate) fn clear_ended(&mut self) {
         self.context = SpanContext::NONE;
         self.name = Name::Static("");
         self.origin = None;
@@ -248,6 +253,18 @@ impl SpanRecord {
         self.extras = None;
         self.context_extras = None;
         self.kept = None;
+    }
+
+    /// Completes [`clear_ended`](Self::clear_ended).
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        if self.changes.has_ended() {
+            self.renew_changes();
+        }
+    }
+
+    #[inline(never)]
+    fn renew_changes(&mut self) {
         ContextChanges::renew(&mut self.changes);
     }
 }
@@ -274,7 +291,8 @@ mod tests {
     #[test]
     fn a_change_that_is_not_allowed_replaces_nothing() {
         let mut record = SpanRecord::new(Limits::default());
-        assert!(record.restrict(&Arc::new(LendsNothing)));
+        let lender = Arc::new(LendsNothing);
+        assert!(record.restrict(&lender));
         let text = |length| KeyValue::new("text", "x".repeat(length));
         record.change(|extras, limits| {
             extras.event(
@@ -285,7 +303,7 @@ mod tests {
             );
         });
         let changes = Arc::clone(&record.changes);
-        changes.change(|extras, limits| {
+        changes.change_held(&lender, |extras, limits| {
             extras.event(
                 "event".into(),
                 SystemTime::UNIX_EPOCH,
@@ -296,9 +314,15 @@ mod tests {
         record.change(|extras, limits| extras.attribute(text(500), limits));
         record.change(|extras, limits| extras.name("x".repeat(500).into(), limits));
         record.change(|extras, limits| extras.status(Status::error("x".repeat(500)), limits));
-        changes.change(|extras, limits| extras.attribute(text(150), limits));
-        changes.change(|extras, limits| extras.name("x".repeat(150).into(), limits));
-        changes.change(|extras, limits| extras.status(Status::error("x".repeat(150)), limits));
+        changes.change_held(&lender, |extras, limits| {
+            extras.attribute(text(150), limits)
+        });
+        changes.change_held(&lender, |extras, limits| {
+            extras.name("x".repeat(150).into(), limits)
+        });
+        changes.change_held(&lender, |extras, limits| {
+            extras.status(Status::error("x".repeat(150)), limits)
+        });
         record.lift_restriction();
         record.end(Timestamp::Instant(Instant::now()));
         for extras in [&record.extras, &record.context_extras] {

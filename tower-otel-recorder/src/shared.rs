@@ -48,15 +48,26 @@ impl PooledRecord {
 
     /// Sets the place of an open span in its trace, and returns the trace. Returns `None` if the trace has too few bytes left
     /// for the bytes of the record.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_held(&mut self, held: Option<HeldSpan<RecordBox>>) -> SpanTrace {
-        let trace = Arc::clone(held.as_ref()?.trace());
-        self.held = held;
+        held.and_then(|held| self.restrict_to(held))
+    }
+
+    #[inline(never)]
+    fn restrict_to(&mut self, held: HeldSpan<RecordBox>) -> SpanTrace {
+        let trace = Arc::clone(held.trace());
+        self.held = Some(held);
         if self.record.restrict(&trace) {
             return Some(trace);
         }
         self.cancel_held();
         None
+    }
+
+    /// Returns whether the span is held, and the context below which it starts has its trace.
+    #[inline]
+    pub(crate) fn inherits_trace(&self) -> bool {
+        self.held.as_ref().is_some_and(HeldSpan::is_inherited)
     }
 
     /// Takes the place of an open span out of the record, and returns the bytes borrowed from its trace.
@@ -75,6 +86,7 @@ impl PooledRecord {
     }
 
     /// Sets and returns the number of bytes that the record has allocated.
+    #[inline(always)]
     pub(crate) fn measure(&mut self) -> usize {
         const FIXED: usize = size_of::<PooledRecord>() + size_of::<ContextChanges>();
         self.bytes = FIXED + self.record.allocated();

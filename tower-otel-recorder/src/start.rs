@@ -8,8 +8,8 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, record::SpanRecord,
-    tracer::RecorderTracer,
+    active::ActiveSpan, base_context::BaseContext, clock::Timestamp, context_span::ContextSpan,
+    record::SpanRecord, tracer::RecorderTracer,
 };
 
 /// The properties of a span that starts, without its name and attributes.
@@ -71,7 +71,7 @@ impl RecorderTracer {
             .sample(&kind, base, remote, links.as_slice(), sampler_input);
         let mut held = None;
         if !sampled.context.is_sampled() {
-            held = shared.hold(base, &sampled);
+            held = shared.hold(BaseContext::Context(base), &sampled, Some(at));
             if held.is_none() {
                 return StartedSpan {
                     context: Some(base.with_remote_span_context(sampled.context)),
@@ -82,6 +82,7 @@ impl RecorderTracer {
         let is_sampled = held.is_none();
         let mut pooled = self.record(is_sampled);
         let trace = pooled.set_held(held);
+        let inherits_trace = pooled.inherits_trace();
         let record = &mut pooled.record;
         record.kind = kind;
         record.started = Timestamp::Instant(at);
@@ -96,7 +97,7 @@ impl RecorderTracer {
         }
         let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
         StartedSpan {
-            context: Some(span.into_context(base)),
+            context: Some(span.into_context(base, inherits_trace)),
             span: Some(ActiveSpan::new(pooled)),
         }
     }

@@ -200,9 +200,17 @@ impl TextStore {
     }
 
     /// Restricts the bytes to an allowance. Returns `false` and does not restrict them if the used bytes exceed it.
+    #[inline]
     pub(crate) fn restrict(&mut self, mut allowance: Allowance) -> bool {
         self.lift_restriction();
         let used = self.used();
+        if used == 0 && self.texts.is_empty() {
+            let room = self.max_bytes.min(allowance.allowed());
+            self.withheld = self.max_bytes - room;
+            self.max_bytes = room;
+            self.allowance = Some(allowance);
+            return true;
+        }
         if !allowance.allows(used) {
             return false;
         }
@@ -216,6 +224,7 @@ impl TextStore {
     }
 
     /// Lifts the restriction to an allowance.
+    #[inline]
     pub(crate) fn lift_restriction(&mut self) {
         self.max_bytes = self.max_bytes.saturating_add(self.withheld);
         self.withheld = 0;
@@ -238,6 +247,7 @@ impl TextStore {
     }
 
     /// Sets the room that an allowance leaves.
+    #[inline]
     fn apply(&mut self, allowance: Allowance, used: usize) {
         let all = self.room_in_all();
         let room = all.min(allowance.allowed().saturating_sub(used));
@@ -247,6 +257,7 @@ impl TextStore {
     }
 
     /// Returns the number of bytes of the limit that the span has used.
+    #[inline]
     const fn used(&self) -> usize {
         self.limits.bytes.saturating_sub(self.room_in_all())
     }

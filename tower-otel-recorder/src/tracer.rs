@@ -41,6 +41,7 @@ impl RecorderTracer {
         let thread = thread_index::current();
         let spare = self.shared.pipeline.take_spare(thread, starts);
         let mut pooled = spare.unwrap_or_else(|| self.new_record());
+        pooled.record.renew();
         pooled.record.scope.set(&self.scope);
         pooled
     }

@@ -116,6 +116,16 @@ fn the_bytes_of_held_spans_are_bounded() {
 }
 
 #[test]
+fn no_bytes_are_lost_while_unused_ones_are_freed() {
+    loom::model(models::no_bytes_are_lost_while_unused_ones_are_freed);
+}
+
+#[test]
+fn the_bytes_of_a_trace_are_bounded() {
+    loom::model(models::the_bytes_of_a_trace_are_bounded);
+}
+
+#[test]
 fn the_bytes_of_a_root_are_freed_once() {
     loom::model(models::the_bytes_of_a_root_are_freed_once);
 }

@@ -1,11 +1,9 @@
 //! The bytes of the spans of all held traces.
 
-use std::{mem, sync::PoisonError};
-
 use crate::{
     budget::Budget,
     shards::Shards,
-    sync::{Mutex, MutexGuard},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 /// The number of bytes that a thread takes at once.
@@ -19,7 +17,7 @@ const MAX_RESERVED: usize = 2 * PORTION;
 #[derive(Debug)]
 pub(super) struct HeldBytes {
     budget: Budget,
-    reserved: Shards<Mutex<usize>>,
+    reserved: Shards<AtomicUsize>,
 }
 
 impl HeldBytes {
@@ -31,50 +29,59 @@ impl HeldBytes {
     }
 
     /// Takes this many bytes. Returns `false` and takes none if fewer are left.
+    #[inline]
     pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
         let Some(reserved) = self.reserved(thread) else {
             return false;
         };
-        let mut reserved = lock(reserved);
-        if *reserved < bytes {
-            let Some(portion) = self.budget.take(bytes - *reserved) else {
-                return false;
-            };
-            *reserved += portion.taken;
-        }
-        *reserved -= bytes;
-        true
+        let take = |reserved: usize| reserved.checked_sub(bytes);
+        let is_taken = reserved.fetch_update(Relaxed, Relaxed, take).is_ok();
+        is_taken || self.take_portion(reserved, bytes)
+    }
+
+    #[inline(never)]
+    fn take_portion(&self, reserved: &AtomicUsize, bytes: usize) -> bool {
+        let own = reserved.swap(0, Relaxed);
+        let portion = self.budget.take(bytes.saturating_sub(own));
+        let left = match portion {
+            Some(portion) => own + portion.taken - bytes,
+            None => own,
+        };
+        reserved.fetch_add(left, Relaxed);
+        portion.is_some()
     }
 
     /// Frees bytes that were taken, on any thread.
+    #[inline]
     pub(super) fn release(&self, thread: usize, bytes: usize) {
         let Some(reserved) = self.reserved(thread) else {
             return;
         };
-        let mut reserved = lock(reserved);
-        *reserved = reserved.saturating_add(bytes);
-        let over = reserved.saturating_sub(MAX_RESERVED);
-        if over > 0 {
-            *reserved = PORTION;
-            self.budget.release(over + (MAX_RESERVED - PORTION));
+        let before = reserved.fetch_add(bytes, Relaxed);
+        if before.saturating_add(bytes) > MAX_RESERVED {
+            self.release_portion(reserved);
         }
+    }
+
+    #[inline(never)]
+    fn release_portion(&self, reserved: &AtomicUsize) {
+        let all = reserved.swap(0, Relaxed);
+        let kept = all.min(PORTION);
+        reserved.fetch_add(kept, Relaxed);
+        self.budget.release(all - kept);
     }
 
     /// Frees the bytes that threads have reserved and not used.
     pub(super) fn release_unused(&self) {
         for reserved in self.reserved.iter() {
-            let unused = mem::take(&mut *lock(reserved));
-            self.budget.release(unused);
+            self.budget.release(reserved.swap(0, Relaxed));
         }
     }
 
-    fn reserved(&self, thread: usize) -> Option<&Mutex<usize>> {
+    #[inline]
+    fn reserved(&self, thread: usize) -> Option<&AtomicUsize> {
         self.reserved.get(thread).or_else(|| self.reserved.get(0))
     }
-}
-
-fn lock(reserved: &Mutex<usize>) -> MutexGuard<'_, usize> {
-    reserved.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

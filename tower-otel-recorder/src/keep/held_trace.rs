@@ -5,12 +5,12 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use opentelemetry::TraceId;
+use opentelemetry::{SpanId, TraceId};
 
-use super::{held_bytes::HeldBytes, rules::KeepReason};
+use super::{excluded_spans::ExcludedSpans, held_bytes::HeldBytes, rules::KeepReason};
 use crate::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
 };
 
 /// The minimum number of bytes that a span counts. An open span with more bytes counts more.
@@ -18,6 +18,9 @@ pub(super) const SPAN_BYTES: usize = 2 * 1024;
 
 /// The maximum number of bytes of a trace's spans, including spans that end after a kept local root.
 pub(super) const TRACE_BYTES: usize = 512 * 1024;
+
+/// A list of children with a larger capacity is not reused.
+const MAX_REUSED: usize = 32;
 
 /// The ended spans of a trace, until its local root ends. Shared by its open spans and their contexts.
 pub(crate) struct HeldTrace<T> {
@@ -27,16 +30,30 @@ pub(crate) struct HeldTrace<T> {
     is_marked: AtomicBool,
     is_decided: AtomicBool,
     is_exported: AtomicBool,
+    excluded: ExcludedSpans,
+    /// Whether children are recorded: one of the constants below.
+    children: AtomicU8,
+    /// The bytes of the open, held and kept spans.
+    bytes: AtomicUsize,
     /// The bytes of all traces.
     all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
 }
 
+/// Children are recorded.
+const RECORDED: u8 = 0;
+/// Children are not recorded, to free memory.
+const REFUSED: u8 = 1;
+/// The local root has ended, and the trace is not kept.
+const DISCARDED: u8 = 2;
+/// Children are not recorded any more, because too many spans are [excluded](HeldTrace::exclude).
+const CLOSED: u8 = 3;
+
 #[derive(Debug)]
 struct State<T> {
     phase: Phase<T>,
-    /// The bytes of the open, held and kept spans.
-    bytes: usize,
+    /// An empty list for the children of the next trace.
+    unused: Vec<T>,
 }
 
 #[derive(Debug)]
@@ -103,11 +120,17 @@ pub(super) enum Ended<T> {
 pub(crate) struct HeldSpan<T> {
     pub(super) trace: Arc<HeldTrace<T>>,
     pub(super) is_root: bool,
+    /// Whether the trace is a value in the context below which the span starts.
+    pub(super) is_inherited: bool,
 }
 
 impl<T> HeldSpan<T> {
     pub(crate) const fn trace(&self) -> &Arc<HeldTrace<T>> {
         &self.trace
+    }
+
+    pub(crate) const fn is_inherited(&self) -> bool {
+        self.is_inherited
     }
 }
 
@@ -120,19 +143,65 @@ impl<T> HeldTrace<T> {
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
             is_exported: AtomicBool::new(false),
+            excluded: ExcludedSpans::new(),
+            children: AtomicU8::new(RECORDED),
+            bytes: AtomicUsize::new(SPAN_BYTES),
             all_bytes: Arc::clone(all_bytes),
             state: Mutex::new(State {
                 phase: Phase::Undecided {
                     spans: Vec::new(),
                     ended: 0,
                 },
-                bytes: SPAN_BYTES,
+                unused: Vec::new(),
             }),
         }
     }
 
+    /// Replaces an ended trace by the trace of an open local root of the same recorder.
+    pub(super) fn restart(&mut self, trace: TraceId) {
+        self.trace = trace;
+        for flag in [&self.is_marked, &self.is_decided, &self.is_exported] {
+            flag.store(false, Relaxed);
+        }
+        self.children.store(RECORDED, Relaxed);
+        self.bytes.store(SPAN_BYTES, Relaxed);
+        let state = self.state.get_mut();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let spans = mem::take(&mut state.unused);
+        state.phase = Phase::Undecided { spans, ended: 0 };
+        self.excluded.clear();
+    }
+
+    /// Keeps the capacity of an empty list of children for the next trace, up to a bound.
+    pub(super) fn keep_capacity(&self, children: Vec<T>) {
+        if (1..=MAX_REUSED).contains(&children.capacity()) {
+            self.state().unused = children;
+        }
+    }
+
     pub(super) fn is(&self, recorder: usize, trace: TraceId) -> bool {
-        self.recorder == recorder && self.trace == trace
+        self.recorder == recorder && self.has_id(trace)
+    }
+
+    pub(super) fn has_id(&self, trace: TraceId) -> bool {
+        self.trace == trace
+    }
+
+    /// Notes that a span with the same trace id, whose context inherits this trace as a value, does not belong to it. If there are
+    /// too many, no more children are recorded.
+    #[cold]
+    pub(super) fn exclude(&self, span: SpanId) {
+        if self.children.load(Relaxed) != DISCARDED && !self.excluded.add(span) {
+            _ = self
+                .children
+                .compare_exchange(RECORDED, CLOSED, Relaxed, Relaxed);
+        }
+    }
+
+    /// Returns whether a span was [excluded](Self::exclude).
+    #[inline]
+    pub(super) fn excludes(&self, span: SpanId) -> bool {
+        self.excluded.contains(span)
     }
 
     /// Requests that the trace is kept. Has no effect when the local root has ended.
@@ -165,30 +234,23 @@ impl<T> HeldTrace<T> {
 
     /// Opens a child.
     pub(super) fn open_child(&self) -> Opened {
-        let mut state = self.state();
-        match state.phase {
-            Phase::Undecided { .. } | Phase::Decided(Decision::Kept(_)) => {}
-            Phase::RootOnly { .. } => return Opened::Full,
-            Phase::Decided(Decision::Limited | Decision::Discarded) => return Opened::Discarded,
-        }
-        if state.take(SPAN_BYTES) {
-            Opened::Recorded
-        } else {
-            Opened::Full
+        match self.children.load(Relaxed) {
+            RECORDED if self.take_bytes(SPAN_BYTES) => Opened::Recorded,
+            DISCARDED => Opened::Discarded,
+            _ => Opened::Full,
         }
     }
 
     /// Reverts [`open_child`](Self::open_child).
     pub(super) fn cancel_child(&self) {
-        self.state().release(SPAN_BYTES);
+        self.release_bytes(SPAN_BYTES);
     }
 
     /// Takes more bytes for an open span. Returns `false` and takes none if fewer are left.
     pub(super) fn take(&self, thread: usize, bytes: usize) -> bool {
-        let mut state = self.state();
-        let is_taken = state.take(bytes);
+        let is_taken = self.take_bytes(bytes);
         if is_taken && !self.all_bytes.take(thread, bytes) {
-            state.release(bytes);
+            self.release_bytes(bytes);
             return false;
         }
         is_taken
@@ -196,31 +258,43 @@ impl<T> HeldTrace<T> {
 
     /// Frees bytes that an open span has taken.
     pub(super) fn release(&self, thread: usize, bytes: usize) {
-        self.state().release(bytes);
+        self.release_bytes(bytes);
         self.all_bytes.release(thread, bytes);
+    }
+
+    /// Takes bytes of the trace. Returns `false` and takes none if the trace would exceed its limit.
+    fn take_bytes(&self, bytes: usize) -> bool {
+        let take = |used: usize| {
+            let used = used.saturating_add(bytes);
+            (used <= TRACE_BYTES).then_some(used)
+        };
+        self.bytes.fetch_update(Relaxed, Relaxed, take).is_ok()
+    }
+
+    fn release_bytes(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
     }
 
     /// Ends a child with this many bytes.
     pub(super) fn end_child(&self, span: T, span_bytes: usize) -> Ended<T> {
         let mut state = self.state();
-        state.release(SPAN_BYTES);
-        match state.phase {
-            Phase::Undecided { .. } | Phase::Decided(Decision::Kept(_)) => {}
-            Phase::RootOnly { .. } => return Ended::Full(span),
-            Phase::Decided(Decision::Limited) => return Ended::Limited(span),
-            Phase::Decided(Decision::Discarded) => return Ended::Discarded(span),
-        }
-        if !state.take(span_bytes) {
-            return Ended::Full(span);
-        }
+        let missing = span_bytes.saturating_sub(SPAN_BYTES);
         match &mut state.phase {
-            Phase::Undecided { spans, ended } => {
-                *ended = ended.saturating_add(span_bytes);
+            Phase::Undecided { spans, ended } if self.take_bytes(missing) => {
+                *ended = ended.saturating_add(SPAN_BYTES + missing);
                 spans.push(span);
-                Ended::Held
+                return Ended::Held;
             }
-            Phase::Decided(Decision::Kept(reason)) => Ended::Kept(span, *reason),
-            Phase::RootOnly { .. } | Phase::Decided(_) => Ended::Full(span),
+            Phase::Decided(Decision::Kept(reason)) if self.take_bytes(missing) => {
+                return Ended::Kept(span, *reason);
+            }
+            _ => {}
+        }
+        self.release_bytes(SPAN_BYTES);
+        match state.phase {
+            Phase::Decided(Decision::Limited) => Ended::Limited(span),
+            Phase::Decided(Decision::Discarded) => Ended::Discarded(span),
+            _ => Ended::Full(span),
         }
     }
 
@@ -237,7 +311,8 @@ impl<T> HeldTrace<T> {
         state.phase = Phase::RootOnly {
             has_bytes: !frees_root,
         };
-        state.release(ended);
+        self.children.store(REFUSED, Relaxed);
+        self.release_bytes(ended);
         Some(Freed {
             spans,
             has_bytes: frees_root,
@@ -247,6 +322,12 @@ impl<T> HeldTrace<T> {
     /// Ends the local root.
     pub(super) fn decide(&self, decision: Decision) -> Freed<T> {
         let before = mem::replace(&mut self.state().phase, Phase::Decided(decision));
+        let children = match decision {
+            Decision::Limited | Decision::Discarded => DISCARDED,
+            Decision::Kept(_) if self.children.load(Relaxed) == CLOSED => CLOSED,
+            Decision::Kept(_) => RECORDED,
+        };
+        self.children.store(children, Relaxed);
         self.is_decided.store(true, Relaxed);
         match before {
             Phase::Undecided { spans, .. } => Freed {
@@ -265,22 +346,6 @@ impl<T> HeldTrace<T> {
     }
 }
 
-impl<T> State<T> {
-    /// Takes this many bytes. Returns `false` and takes none if the trace would exceed its limit.
-    fn take(&mut self, bytes: usize) -> bool {
-        let all = self.bytes.saturating_add(bytes);
-        let fits = all <= TRACE_BYTES;
-        if fits {
-            self.bytes = all;
-        }
-        fits
-    }
-
-    const fn release(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-}
-
 impl<T> fmt::Debug for HeldTrace<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldTrace")
@@ -291,7 +356,7 @@ impl<T> fmt::Debug for HeldTrace<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::excluded_spans::MAX_EXCLUDED, *};
 
     fn trace() -> HeldTrace<u8> {
         HeldTrace::new(7, TraceId::from(1), &Arc::new(HeldBytes::new(usize::MAX)))
@@ -323,6 +388,23 @@ mod tests {
             assert_eq!(trace.end_child(span, bytes), expected);
         }
         assert_eq!(trace.open_child(), Opened::Full);
+    }
+
+    #[test]
+    fn a_trace_excludes_a_bounded_number_of_spans_and_then_refuses_children() {
+        let mut trace = trace();
+        let ids = || (1..=1_000).map(SpanId::from);
+        assert!(ids().all(|id| !trace.excludes(id)));
+        ids().take(MAX_EXCLUDED).for_each(|id| trace.exclude(id));
+        assert_eq!(trace.open_child(), Opened::Recorded);
+        ids().for_each(|id| trace.exclude(id));
+        assert_eq!(ids().filter(|id| trace.excludes(*id)).count(), MAX_EXCLUDED);
+        assert_eq!(trace.open_child(), Opened::Full);
+        trace.decide(Decision::Kept(KeepReason::Error));
+        assert_eq!(trace.open_child(), Opened::Full);
+        trace.restart(TraceId::from(2));
+        assert!(ids().all(|id| !trace.excludes(id)));
+        assert_eq!(trace.open_child(), Opened::Recorded);
     }
 
     #[test]

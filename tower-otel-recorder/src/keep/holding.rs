@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Instant};
 
-use opentelemetry::{Context, SpanId};
+use opentelemetry::SpanId;
 
 use super::{
     held_trace::{Decision, Ended, Freed, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
@@ -10,6 +10,8 @@ use super::{
     rules::KeepReason,
 };
 use crate::{
+    base_context::BaseContext,
+    clock::Timestamp,
     sampling::SampledSpan,
     shared::{PooledRecord, RecordBox, Shared, SpanTrace},
     thread_index,
@@ -17,47 +19,67 @@ use crate::{
 
 /// The reason why a span is not held.
 enum NotHeld {
-    /// Its trace is not held.
+    /// Its parent is not held.
     NoTrace,
     /// Its trace or all traces have reached their limit in bytes.
     NoRoom,
 }
 
 impl Shared {
-    /// Holds an unsampled span that starts. Returns `None` if it is not recorded: there are no keep rules, there is no room,
-    /// or its trace is not held.
-    #[inline]
-    pub(crate) fn hold(&self, base: &Context, span: &SampledSpan) -> Option<HeldSpan<RecordBox>> {
-        if !self.keeper.rules().is_on() {
-            return None;
+    /// Holds an unsampled span that starts, at this time or now. Returns `None` if it is not recorded: there are no keep rules,
+    /// there is no room, or its trace is not held.
+    #[inline(always)]
+    pub(crate) fn hold(
+        &self,
+        base: BaseContext<'_>,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Option<HeldSpan<RecordBox>> {
+        match self.keeper.rules().were_on() {
+            true => self.hold_counted(base, span, at),
+            false => None,
         }
-        match self.hold_by(base, span) {
-            Ok(held) => Some(held),
-            Err(NotHeld::NoRoom) => {
-                self.pipeline.counters().not_held(1);
-                None
-            }
-            Err(NotHeld::NoTrace) => None,
+    }
+
+    /// Holds a span, or counts it if there is no room.
+    #[inline(never)]
+    fn hold_counted(
+        &self,
+        base: BaseContext<'_>,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Option<HeldSpan<RecordBox>> {
+        let held = self.hold_by(base, span, at);
+        if let Err(NotHeld::NoRoom) = held {
+            self.pipeline.counters().not_held(1);
         }
+        held.ok()
     }
 
     /// Holds a span that has a record. If there is no room, that is counted once, even if it is tried again when the span
     /// gets another parent.
     pub(crate) fn hold_record(
         &self,
-        base: &Context,
+        base: BaseContext<'_>,
         span: &SampledSpan,
         pooled: &mut PooledRecord,
     ) -> SpanTrace {
-        if !self.keeper.rules().is_on() {
+        let at = match pooled.record.started {
+            Timestamp::Instant(at) => Some(at),
+            Timestamp::System(_) => None,
+        };
+        if !self.keeper.rules().were_on() {
             return None;
         }
-        match self.hold_by(base, span) {
+        match self.hold_by(base, span, at) {
             Ok(held) => {
                 let trace = pooled.set_held(Some(held));
-                match trace {
+                match &trace {
                     Some(_) => pooled.is_counted_not_held = false,
-                    None => self.count_not_held(pooled),
+                    None => {
+                        base.read(|base| lookup::exclude(base, &span.context));
+                        self.count_not_held(pooled);
+                    }
                 }
                 trace
             }
@@ -74,64 +96,117 @@ impl Shared {
         self.pipeline.counters().not_held(u64::from(!is_counted));
     }
 
-    #[inline(never)]
-    fn hold_by(&self, base: &Context, span: &SampledSpan) -> Result<HeldSpan<RecordBox>, NotHeld> {
-        let keeper = &self.keeper;
-        let recorder = std::ptr::from_ref(self).addr();
-        let trace_id = span.context.trace_id();
-        let parent = match span.parent != SpanId::INVALID && !span.parent_is_remote {
-            true => {
-                let trace = lookup::trace_of(base).filter(|trace| trace.is(recorder, trace_id));
-                Some(trace.ok_or(NotHeld::NoTrace)?)
-            }
-            false => None,
-        };
-        match parent.as_ref().map(|trace| trace.open_child()) {
-            None | Some(Opened::Recorded) => {}
-            Some(Opened::Discarded) => return Err(NotHeld::NoTrace),
-            Some(Opened::Full) => return Err(NotHeld::NoRoom),
+    #[inline]
+    fn hold_by(
+        &self,
+        base: BaseContext<'_>,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
+        let exclude = || base.read(|base| lookup::exclude(base, &span.context));
+        if !self.keeper.rules().is_on() {
+            // The rules were removed. A span that starts now does not belong to the trace of its parent.
+            exclude();
+            return Err(NotHeld::NoTrace);
         }
+        if span.parent == SpanId::INVALID || span.parent_is_remote {
+            exclude();
+            return self.hold_root(span, at);
+        }
+        let inherited = base.read(|base| lookup::inherited_trace(base).map(Arc::clone));
+        let is_inherited = inherited.is_some();
+        let trace = inherited.or_else(|| lookup::queried_trace(&base.context()));
+        let held = self.hold_child(trace, span);
+        if held.is_err() || !is_inherited {
+            exclude();
+        }
+        held.map(|held| HeldSpan {
+            is_inherited,
+            ..held
+        })
+    }
+
+    fn hold_root(
+        &self,
+        span: &SampledSpan,
+        at: Option<Instant>,
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
+        let keeper = &self.keeper;
         let thread = thread_index::current();
         if !keeper.bytes.take(thread, SPAN_BYTES) {
-            if let Some(trace) = &parent {
-                trace.cancel_child();
-            }
             self.request_room();
             return Err(NotHeld::NoRoom);
         }
-        let is_root = parent.is_none();
-        let trace = parent.unwrap_or_else(|| {
-            let trace = Arc::new(HeldTrace::new(recorder, trace_id, &keeper.bytes));
-            keeper.live.add(thread, Instant::now(), &trace);
-            trace
-        });
-        Ok(HeldSpan { trace, is_root })
+        let id = span.context.trace_id();
+        let trace = keeper.live.start(
+            thread,
+            at.unwrap_or_else(Instant::now),
+            |trace| trace.restart(id),
+            || HeldTrace::new(self.number(), id, &keeper.bytes),
+        );
+        Ok(HeldSpan {
+            trace,
+            is_root: true,
+            is_inherited: false,
+        })
     }
 
-    /// Ends a held span. Its record has ended with this many bytes.
-    #[cold]
-    pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox, bytes: usize) {
+    /// Holds the child of a span with this trace.
+    fn hold_child(
+        &self,
+        trace: SpanTrace,
+        span: &SampledSpan,
+    ) -> Result<HeldSpan<RecordBox>, NotHeld> {
+        let is_own =
+            |trace: &Arc<HeldTrace<RecordBox>>| trace.is(self.number(), span.context.trace_id());
+        let trace = trace.filter(is_own).ok_or(NotHeld::NoTrace)?;
+        match trace.open_child() {
+            Opened::Recorded => {}
+            Opened::Discarded => return Err(NotHeld::NoTrace),
+            Opened::Full => return Err(NotHeld::NoRoom),
+        }
+        if !self.keeper.bytes.take(thread_index::current(), SPAN_BYTES) {
+            trace.cancel_child();
+            self.request_room();
+            return Err(NotHeld::NoRoom);
+        }
+        Ok(HeldSpan {
+            trace,
+            is_root: false,
+            is_inherited: false,
+        })
+    }
+
+    /// Returns a number that no other recorder has at the same time.
+    fn number(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Ends a held span. Its record has ended.
+    #[inline(never)]
+    pub(crate) fn end_held(&self, held: HeldSpan<RecordBox>, pooled: RecordBox) {
         let thread = thread_index::current();
         if held.is_root {
             self.end_root(&held.trace, pooled, thread);
         } else {
-            self.end_child(&held.trace, pooled, bytes.max(SPAN_BYTES), thread);
+            self.end_child(&held.trace, pooled, thread);
         }
     }
 
-    fn end_root(&self, trace: &HeldTrace<RecordBox>, pooled: RecordBox, thread: usize) {
+    fn end_root(&self, trace: &HeldTrace<RecordBox>, mut pooled: RecordBox, thread: usize) {
         let record = &pooled.record;
         let has_failed = record.has_failed();
         let decision = self
             .keeper
             .decide(trace.is_marked(), has_failed, || record.duration());
-        let children = self.decide(trace, decision, thread);
+        let mut children = self.decide(trace, decision, thread);
         // The root is not added to the children: most traces have none, and are not kept.
         match decision {
             Decision::Kept(reason) => {
                 for child in children {
                     self.keep(child, reason, thread);
                 }
+                pooled.measure();
                 if self.keep(pooled, reason, thread) {
                     trace.set_exported();
                 }
@@ -140,20 +215,19 @@ impl Shared {
                 if decision == Decision::Limited {
                     self.pipeline.counters().keep_limited(children.len() + 1);
                 }
-                self.pool_all(children, thread);
-                self.pool(pooled, thread);
+                if children.is_empty() {
+                    self.pool(pooled, thread);
+                } else {
+                    self.pool_all(&mut children, Some(pooled), thread);
+                    trace.keep_capacity(children);
+                }
             }
         }
     }
 
-    fn end_child(
-        &self,
-        trace: &HeldTrace<RecordBox>,
-        pooled: RecordBox,
-        bytes: usize,
-        thread: usize,
-    ) {
+    fn end_child(&self, trace: &HeldTrace<RecordBox>, mut pooled: RecordBox, thread: usize) {
         let keeper = &self.keeper;
+        let bytes = pooled.measure().max(SPAN_BYTES);
         let more = bytes - SPAN_BYTES;
         if more > 0 && !keeper.bytes.take(thread, more) {
             trace.cancel_child();
@@ -190,8 +264,8 @@ impl Shared {
     pub(crate) fn cancel_held(&self, held: &HeldSpan<RecordBox>) {
         let thread = thread_index::current();
         if held.is_root {
-            let spans = self.decide(&held.trace, Decision::Discarded, thread);
-            self.pool_all(spans, thread);
+            let mut spans = self.decide(&held.trace, Decision::Discarded, thread);
+            self.pool_all(&mut spans, None, thread);
         } else {
             held.trace.cancel_child();
             self.keeper.bytes.release(thread, SPAN_BYTES);
@@ -232,14 +306,18 @@ impl Shared {
         let thread = thread_index::current();
         for trace in keeper.take_old() {
             let frees_root = || keeper.roots.take(1).is_some();
-            let Some(Freed { spans, has_bytes }) = trace.evict_children(frees_root) else {
+            let Some(Freed {
+                mut spans,
+                has_bytes,
+            }) = trace.evict_children(frees_root)
+            else {
                 continue;
             };
             let root = if has_bytes { SPAN_BYTES } else { 0 };
             keeper.bytes.release(thread, root + bytes_of(&spans));
             let evicted = u64::try_from(spans.len()).unwrap_or(u64::MAX);
             self.pipeline.counters().not_held(evicted);
-            self.pool_all(spans, thread);
+            self.pool_all(&mut spans, None, thread);
         }
         true
     }
@@ -259,15 +337,17 @@ impl Shared {
         self.queue(pooled, thread)
     }
 
-    /// Returns the records of discarded spans to the pool.
-    fn pool_all(&self, spans: Vec<RecordBox>, thread: usize) {
-        for pooled in spans {
-            self.pool(pooled, thread);
-        }
+    /// Returns the records of discarded spans to the pool: children, and their root if it has ended.
+    fn pool_all(&self, children: &mut Vec<RecordBox>, root: Option<RecordBox>, thread: usize) {
+        let mut root = root;
+        let records = children.iter_mut().chain(&mut root);
+        records.for_each(|pooled| pooled.record.clear_ended());
+        let records = children.drain(..).chain(root);
+        self.pipeline.put_spares(thread, records);
     }
 
     fn pool(&self, mut pooled: RecordBox, thread: usize) {
-        pooled.record.clear();
+        pooled.record.clear_ended();
         self.pipeline.put_spare(thread, pooled);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct LiveRules {
 /// | bits | content |
 /// |---|---|
 /// | 0 | whether there are rules |
-/// | 1 | whether failed roots are kept |
+/// | 1 | whether failed roots are kept; without rules, whether there were rules |
 /// | 2 to 63 | the maximum duration of a root that is not slow, in nanoseconds (up to 146 years) |
 #[derive(Clone, Copy)]
 struct Conditions(u64);
@@ -39,15 +39,14 @@ impl Conditions {
     const ON: u64 = 1;
     const ERRORS: u64 = 2;
     const SHIFT: u32 = 2;
+    const NO_LIMIT: u64 = u64::MAX >> Self::SHIFT;
 
     fn new(rules: Option<&Keep>) -> Self {
         let Some((errors, slower_than)) = rules.map(Keep::conditions) else {
             return Self(0);
         };
         let limit = slower_than.map_or(u128::MAX, |limit| limit.as_nanos());
-        let limit = u64::try_from(limit)
-            .unwrap_or(u64::MAX)
-            .min(u64::MAX >> Self::SHIFT);
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(Self::NO_LIMIT);
         let errors = if errors { Self::ERRORS } else { 0 };
         Self(limit << Self::SHIFT | errors | Self::ON)
     }
@@ -59,8 +58,9 @@ impl Conditions {
     /// Returns `false` if no rule applies. Returns `true` if a rule may apply.
     fn may_apply(self, is_marked: bool, has_failed: bool, duration: impl Fn() -> Duration) -> bool {
         let keeps_errors = self.0 & Self::ERRORS != 0;
-        let limit = u128::from(self.0 >> Self::SHIFT);
-        self.is_on() && (is_marked || (keeps_errors && has_failed) || duration().as_nanos() > limit)
+        let limit = self.0 >> Self::SHIFT;
+        let is_slow = || limit != Self::NO_LIMIT && duration().as_nanos() > u128::from(limit);
+        self.is_on() && (is_marked || (keeps_errors && has_failed) || is_slow())
     }
 }
 
@@ -81,14 +81,23 @@ impl LiveRules {
             .unwrap_or_else(PoisonError::into_inner);
         // In this order, so that a thread that reads the new conditions also reads the new rules, or newer ones.
         let _replaced = self.rules.swap(Arc::new(rules));
-        self.conditions
-            .store(Conditions::new(rules.as_ref()).0, Release);
+        let conditions = match rules {
+            None if self.conditions.load(Acquire) != 0 => Conditions::ERRORS,
+            _ => Conditions::new(rules.as_ref()).0,
+        };
+        self.conditions.store(conditions, Release);
     }
 
     /// Returns whether there are rules.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.conditions().is_on()
+    }
+
+    /// Returns whether there are rules, or were earlier.
+    #[inline]
+    pub(super) fn were_on(&self) -> bool {
+        self.conditions().0 != 0
     }
 
     fn conditions(&self) -> Conditions {
@@ -131,9 +140,11 @@ mod tests {
             ]
         });
         let live = LiveRules::new(None);
+        live.set(None);
+        assert!(!live.is_on() && !live.were_on());
         for rules in sets {
             live.set(Some(rules));
-            assert!(live.is_on());
+            assert!(live.is_on() && live.were_on());
             for bits in 0..4 {
                 let (is_marked, has_failed) = (bits & 1 != 0, bits & 2 != 0);
                 for duration in [Duration::ZERO, SECOND, SECOND * 2, Duration::MAX] {
@@ -144,7 +155,7 @@ mod tests {
                 }
             }
             live.set(None);
-            assert!(!live.is_on());
+            assert!(!live.is_on() && live.were_on());
             assert_eq!(live.reason(true, true, || Duration::MAX), None);
         }
     }

@@ -1,4 +1,4 @@
-//! The held traces whose local root is open, oldest first.
+//! The held traces whose local root is open.
 
 use std::{
     collections::VecDeque,
@@ -42,6 +42,15 @@ impl<T> Default for Started<T> {
     }
 }
 
+impl<T> Started<T> {
+    fn remove_ended(&mut self) {
+        if self.traces.len() >= self.remove_at {
+            self.traces.retain(|(_, trace)| !trace.is_decided());
+            self.remove_at = MIN_REMOVED.max(2 * self.traces.len());
+        }
+    }
+}
+
 impl<T> LiveTraces<T> {
     pub(super) fn new() -> Self {
         Self {
@@ -50,17 +59,38 @@ impl<T> LiveTraces<T> {
         }
     }
 
-    /// Adds a trace that starts on this thread.
-    pub(super) fn add(&self, thread: usize, at: Instant, trace: &Arc<HeldTrace<T>>) {
+    /// Returns a trace that starts on this thread at this time: an ended one that is not used any more, after `reuse`, or a
+    /// new one.
+    pub(super) fn start(
+        &self,
+        thread: usize,
+        at: Instant,
+        reuse: impl FnOnce(&mut HeldTrace<T>),
+        new: impl FnOnce() -> HeldTrace<T>,
+    ) -> Arc<HeldTrace<T>> {
         let Some(started) = self.threads.get(thread).or_else(|| self.threads.get(0)) else {
-            return;
+            return Arc::new(new());
         };
         let mut started = lock(started);
-        if started.traces.len() >= started.remove_at {
-            started.traces.retain(|(_, trace)| !trace.is_decided());
-            started.remove_at = MIN_REMOVED.max(2 * started.traces.len());
-        }
-        started.traces.push_back((at, Arc::clone(trace)));
+        // One attempt is enough, because the other traces are tried in turn.
+        let tried = started.traces.pop_front().map(|(since, mut trace)| {
+            let unused = Arc::get_mut(&mut trace).filter(|trace| trace.is_decided());
+            match unused.map(reuse) {
+                Some(()) => Ok(trace),
+                None => Err((since, trace)),
+            }
+        });
+        let trace = match tried {
+            Some(Ok(trace)) => trace,
+            Some(Err(used)) => {
+                started.traces.push_back(used);
+                started.remove_ended();
+                Arc::new(new())
+            }
+            None => Arc::new(new()),
+        };
+        started.traces.push_back((at, Arc::clone(&trace)));
+        trace
     }
 
     /// Notes that a span was not held. Returns `true` for the first one since the last [`take_full`](Self::take_full).
@@ -82,15 +112,13 @@ impl<T> LiveTraces<T> {
     pub(super) fn take_old(&self, before: Instant) -> Vec<Arc<HeldTrace<T>>> {
         let mut old = Vec::new();
         for started in self.threads.iter() {
-            let mut started = lock(started);
-            while started.traces.front().is_some_and(|(at, _)| *at < before) {
-                let trace = started.traces.pop_front();
-                old.extend(
-                    trace
-                        .map(|(_, trace)| trace)
-                        .filter(|trace| !trace.is_decided()),
-                );
-            }
+            lock(started).traces.retain(|(at, trace)| {
+                let is_old = *at < before;
+                if is_old && !trace.is_decided() {
+                    old.push(Arc::clone(trace));
+                }
+                !is_old
+            });
         }
         old
     }
@@ -111,20 +139,24 @@ mod tests {
         *,
     };
 
-    fn trace() -> Arc<HeldTrace<u8>> {
+    fn start(live: &LiveTraces<u8>, thread: usize, at: Instant) -> Arc<HeldTrace<u8>> {
         let bytes = Arc::new(HeldBytes::new(1 << 20));
-        Arc::new(HeldTrace::new(1, TraceId::from(1), &bytes))
+        let id = TraceId::from(1);
+        live.start(
+            thread,
+            at,
+            |trace| trace.restart(id),
+            || HeldTrace::new(1, id, &bytes),
+        )
     }
 
     #[test]
     fn old_traces_are_returned_once() {
         let live = LiveTraces::new();
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let open: Vec<_> = (0..6).map(|_| trace()).collect();
-        for (thread, trace) in open.iter().enumerate() {
-            live.add(thread % 2, at(thread as u64), trace);
-        }
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let open = (0..6).map(|n| start(&live, n % 2, at(n as u64)));
+        let open: Vec<_> = open.collect();
         open.iter()
             .skip(1)
             .take(1)
@@ -133,6 +165,25 @@ mod tests {
         assert_eq!(live.take_old(at(3)).len(), 0);
         assert_eq!(live.take_old(at(9)).len(), 3);
         assert_eq!(live.take_old(at(9)).len(), 0);
+    }
+
+    #[test]
+    fn an_ended_trace_is_reused_when_nothing_refers_to_it() {
+        let live = LiveTraces::new();
+        let now = Instant::now();
+        let number = |trace: &Arc<HeldTrace<u8>>| Arc::as_ptr(trace).addr();
+        let open = start(&live, 0, now);
+        let ended = start(&live, 0, now);
+        ended.decide(Decision::Discarded);
+        let first = number(&ended);
+        let others = [(); 3].map(|()| start(&live, 0, now));
+        assert!(others.iter().all(|other| number(other) != first));
+        drop(ended);
+        let others = [(); 5].map(|()| start(&live, 0, now));
+        let reused = others.iter().filter(|other| number(other) == first);
+        assert_eq!(reused.count(), 1);
+        assert!(others.iter().all(|other| !other.is_decided()));
+        drop(open);
     }
 
     #[test]
@@ -147,12 +198,10 @@ mod tests {
     #[test]
     fn traces_that_have_ended_are_removed_behind_one_that_never_ends() {
         let live = LiveTraces::new();
-        let endless = trace();
-        live.add(0, Instant::now(), &endless);
+        let now = Instant::now();
+        let _endless = start(&live, 0, now);
         for _ in 0..10_000 {
-            let trace = trace();
-            live.add(0, Instant::now(), &trace);
-            trace.decide(Decision::Discarded);
+            start(&live, 0, now).decide(Decision::Discarded);
         }
         let kept = live
             .threads

@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use opentelemetry::{Context, KeyValue, SpanId, Value, trace::TraceContextExt};
+use opentelemetry::{
+    Context, KeyValue, Value,
+    trace::{SpanContext, TraceContextExt},
+};
 
 use super::held_trace::HeldTrace;
 use crate::{
@@ -43,58 +46,66 @@ pub fn keep_trace() {
     }
 }
 
-/// The held trace of a span, as a value in the context of the span.
-struct ContextTrace {
-    span: SpanId,
-    trace: Arc<HeldTrace<RecordBox>>,
-}
-
-/// Adds the held trace of a span to the context of the span.
-pub(crate) fn with_trace(
-    base: &Context,
-    span: SpanId,
-    trace: &Arc<HeldTrace<RecordBox>>,
-) -> Context {
-    let trace = Arc::clone(trace);
-    base.with_value(ContextTrace { span, trace })
-}
-
-/// Returns the held trace of the span in a context. This span is the parent of a span that starts.
+/// A held trace, as a value in the context of its local root. The contexts of its other spans inherit the value.
 ///
-/// For a span that the recorder puts in the context, the trace is a value in the context. A span of a tracer is put there by
-/// its caller, and the API does not return it. So an attribute is set on it, which is [handled](handle_attribute) as a query.
-/// This takes the lock of the parent in the context, which `SpanRef::set_attributes` holds while it reads its argument. So only
-/// spans of a tracer are queried.
-pub(super) fn trace_of(context: &Context) -> SpanTrace {
+/// So a context can have the value of another trace: of another recorder, or of an outer span if the span in the context was
+/// put there by its caller. The value applies to spans with the same trace id, except those that the trace
+/// [excludes](HeldTrace::exclude).
+struct ContextTrace(Arc<HeldTrace<RecordBox>>);
+
+/// Adds a held trace to a context.
+#[inline(never)]
+pub(crate) fn with_trace(base: &Context, trace: &Arc<HeldTrace<RecordBox>>) -> Context {
+    base.with_value(ContextTrace(Arc::clone(trace)))
+}
+
+/// Returns the value of a context, if it applies to the span in the context.
+#[inline]
+pub(super) fn inherited_trace(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
+    let ContextTrace(trace) = context.get()?;
+    let span = context.span();
+    let ids = span.span_context();
+    let applies = trace.has_id(ids.trace_id())
+        && !ids.is_remote()
+        && !ids.is_sampled()
+        && !trace.excludes(ids.span_id());
+    applies.then_some(trace)
+}
+
+/// Returns the held trace of the span in a context that has no value that applies to the span.
+///
+/// A span of a tracer is put in the context by its caller, and the API does not return it. So an attribute is set on it, which
+/// is [handled](handle_attribute) as a query. This takes the lock of the span, which `SpanRef::set_attributes` holds while it
+/// reads its argument. It can run code of the application, if the span is of another crate.
+pub(super) fn queried_trace(context: &Context) -> SpanTrace {
     let span = context.span();
     if span.span_context().is_sampled() {
         return None;
-    }
-    if let Some(trace) = trace_by_value(context) {
-        return Some(Arc::clone(trace));
     }
     span.set_attribute(KeyValue::new(HELD_TRACE_QUERY, true));
     QUERY_RESULT.try_with(Cell::take).ok().flatten()
 }
 
-/// Returns the held trace of the span in a context, if the recorder has put the span there.
-fn trace_by_value(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
-    let value = context.get::<ContextTrace>()?;
-    let is_own = value.span == context.span().span_context().span_id();
-    is_own.then_some(&value.trace)
+/// Notes that the value of a context does not apply to a new span below: the span is not held, or belongs to another trace.
+#[inline]
+pub(super) fn exclude(base: &Context, span: &SpanContext) {
+    if let Some(ContextTrace(trace)) = base.get()
+        && trace.has_id(span.trace_id())
+    {
+        trace.exclude(span.span_id());
+    }
 }
 
 /// Returns whether the trace of the span in a context is exported because a rule keeps it: its local root has ended and was
-/// queued. Returns `None` if the trace is not held. A span of a tracer is found only if it `is_queried`, which takes its lock.
+/// queued. Returns `None` if the trace is not held. A root that a tracer started is found only if it `is_queried`, which takes
+/// its lock.
 #[inline]
 pub fn is_kept(context: &Context, is_queried: bool) -> Option<bool> {
-    if context.span().span_context().is_sampled() {
-        return None;
+    if let Some(trace) = inherited_trace(context) {
+        return Some(trace.is_exported());
     }
-    match is_queried {
-        true => trace_of(context).map(|trace| trace.is_exported()),
-        false => trace_by_value(context).map(|trace| trace.is_exported()),
-    }
+    let queried = is_queried.then(|| queried_trace(context));
+    queried.flatten().map(|trace| trace.is_exported())
 }
 
 /// Handles an attribute of a span of this recorder. Returns `false` if the attribute is to be recorded.

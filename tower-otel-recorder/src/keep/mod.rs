@@ -1,6 +1,7 @@
 //! Keep rules: unsampled traces that are exported, by a decision at the end of their local root.
 
 mod ended_root;
+mod excluded_spans;
 mod held_bytes;
 mod held_trace;
 mod holding;

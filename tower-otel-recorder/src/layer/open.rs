@@ -13,12 +13,13 @@ use super::{
 };
 use crate::{
     active::ActiveSpan,
+    base_context::BaseContext,
     clock::Timestamp,
     context_span::ContextSpan,
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
-    shared::{RecordBox, SpanTrace},
+    shared::{PooledRecord, SpanTrace},
     thread_index,
     tracer::RecorderTracer,
 };
@@ -51,10 +52,7 @@ impl RecorderTracer {
             && !early.context.is_sampled()
             && (parent_span.is_valid() || sampling.is_off())
         {
-            let keeps = shared.keeper.rules().is_on();
-            held = keeps
-                .then(|| shared.hold(&parent.context(), early))
-                .flatten();
+            held = shared.hold(parent.base(), early, Some(at));
             if held.is_none() {
                 let ids = early.context.clone();
                 return Some(unsampled(parent, ids, Recording::Unsampled));
@@ -64,46 +62,31 @@ impl RecorderTracer {
             .as_ref()
             .is_some_and(|early| early.context.is_sampled());
         let mut pooled = self.record(is_counted);
-        let trace = pooled.set_held(held);
+        let mut trace = pooled.set_held(held);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         self.write(is_counted, || write(record));
         record.start_attributes = record.attributes.len();
         let sampled = early.unwrap_or_else(|| self.sample(record, &parent.context()));
-        if !sampled.context.is_sampled() {
-            return Some(self.open_unsampled(parent, pooled, sampled, trace));
-        }
-        if !is_counted {
+        let is_sampled = sampled.context.is_sampled();
+        if is_sampled && !is_counted {
             self.correct_started(1);
+        } else if !is_sampled && trace.is_none() {
+            trace = shared.hold_record(parent.base(), &sampled, &mut pooled);
+            if trace.is_none() {
+                let recording = Recording::UnsampledRoot(pooled);
+                return Some(unsampled(parent, sampled.context, recording));
+            }
         }
         let ids = sampled.context.clone();
-        record.set_sampled(sampled);
-        let context = parent.read(|base| context_with_span(base, ids, record, None));
-        let recording = Recording::Sampled(ActiveSpan::new(pooled));
+        pooled.record.set_sampled(sampled);
+        let context = parent.read(|base| context_with_span(base, ids, &pooled, trace));
+        let span = ActiveSpan::new(pooled);
+        let recording = match is_sampled {
+            true => Recording::Sampled(span),
+            false => Recording::Held(span),
+        };
         Some(SpanState::new(context, recording))
-    }
-
-    /// Opens an unsampled span that has a record. `trace` is the trace that holds it.
-    #[inline(never)]
-    fn open_unsampled(
-        &self,
-        parent: &Parent,
-        mut pooled: RecordBox,
-        sampled: SampledSpan,
-        mut trace: SpanTrace,
-    ) -> SpanState {
-        if trace.is_none() {
-            let shared = self.shared();
-            trace = shared.hold_record(&parent.context(), &sampled, &mut pooled);
-        }
-        if trace.is_none() {
-            return unsampled(parent, sampled.context, Recording::UnsampledRoot(pooled));
-        }
-        let ids = sampled.context.clone();
-        let record = &mut pooled.record;
-        record.set_sampled(sampled);
-        let context = parent.read(|base| context_with_span(base, ids, record, trace));
-        SpanState::new(context, Recording::Held(ActiveSpan::new(pooled)))
     }
 
     /// Sets another parent for a span that was not entered, and samples it again. Returns the replaced context. `at` and
@@ -127,22 +110,22 @@ impl RecorderTracer {
         let context = sampled.context.clone();
         if context.is_sampled() {
             pooled.is_counted_not_held = false;
-            let record = &mut pooled.record;
             if !is_counted {
                 self.correct_started(1);
             }
-            set_sampled_again(record, sampled);
-            let context = context_with_span(base, context, record, None);
+            set_sampled_again(&mut pooled.record, sampled);
+            let context = context_with_span(base, context, &pooled, None);
             state.replace(context, Recording::Sampled(ActiveSpan::new(pooled)))
         } else {
             if is_counted {
                 self.correct_started(-1);
             }
-            let trace = self.shared().hold_record(base, &sampled, &mut pooled);
+            let trace =
+                self.shared()
+                    .hold_record(BaseContext::Context(base), &sampled, &mut pooled);
             if trace.is_some() {
-                let record = &mut pooled.record;
-                set_sampled_again(record, sampled);
-                let context = context_with_span(base, context, record, trace);
+                set_sampled_again(&mut pooled.record, sampled);
+                let context = context_with_span(base, context, &pooled, trace);
                 return state.replace(context, Recording::Held(ActiveSpan::new(pooled)));
             }
             let context = base.with_remote_span_context(context);
@@ -201,8 +184,9 @@ fn set_sampled_again(record: &mut SpanRecord, sampled: SampledSpan) {
 fn context_with_span(
     base: &Context,
     context: SpanContext,
-    record: &SpanRecord,
+    pooled: &PooledRecord,
     trace: SpanTrace,
 ) -> Context {
-    ContextSpan::new(context, Arc::clone(&record.changes), trace).into_context(base)
+    let changes = Arc::clone(&pooled.record.changes);
+    ContextSpan::new(context, changes, trace).into_context(base, pooled.inherits_trace())
 }

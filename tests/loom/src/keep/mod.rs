@@ -1,5 +1,7 @@
 //! The keep rules of the recorder.
 
+#[path = "../../../../tower-otel-recorder/src/keep/excluded_spans.rs"]
+mod excluded_spans;
 #[path = "../../../../tower-otel-recorder/src/keep/held_bytes.rs"]
 mod held_bytes;
 #[path = "../../../../tower-otel-recorder/src/keep/held_trace.rs"]

@@ -7,13 +7,13 @@ use opentelemetry::TraceId;
 
 use super::{
     held_bytes::HeldBytes,
-    held_trace::{Decision, Ended, HeldTrace, Opened, SPAN_BYTES},
+    held_trace::{Decision, Ended, HeldTrace, Opened, SPAN_BYTES, TRACE_BYTES},
     rate_limit::RateLimit,
     rules::KeepReason,
 };
 
 fn trace() -> HeldTrace<u8> {
-    let all_bytes = Arc::new(HeldBytes::new(4 * SPAN_BYTES));
+    let all_bytes = Arc::new(HeldBytes::new(2 * TRACE_BYTES));
     HeldTrace::new(1, TraceId::from(1), &all_bytes)
 }
 
@@ -79,4 +79,30 @@ pub fn the_bytes_of_held_spans_are_bounded() {
     assert!(taken || other);
     // The bytes that the other thread has released stay with it.
     assert!(!(taken && other), "taken twice");
+}
+
+/// A thread takes and frees bytes while the export thread frees the unused ones of all threads.
+pub fn no_bytes_are_lost_while_unused_ones_are_freed() {
+    let bytes = Arc::new(HeldBytes::new(2 * SPAN_BYTES));
+    let other = Arc::clone(&bytes);
+    let other = thread::spawn(move || {
+        let taken = other.take(1, SPAN_BYTES);
+        assert!(taken);
+        other.release(1, SPAN_BYTES);
+    });
+    bytes.release_unused();
+    other.join().unwrap();
+    bytes.release_unused();
+    assert!(bytes.take(0, 2 * SPAN_BYTES));
+    assert!(!bytes.take(0, 1));
+}
+
+/// Two children start, and the trace has room for one.
+pub fn the_bytes_of_a_trace_are_bounded() {
+    let trace = Arc::new(trace());
+    assert!(trace.take(0, TRACE_BYTES - 2 * SPAN_BYTES));
+    let other = Arc::clone(&trace);
+    let other = thread::spawn(move || other.open_child() == Opened::Recorded);
+    let opened = trace.open_child() == Opened::Recorded;
+    assert!(opened != other.join().unwrap());
 }
