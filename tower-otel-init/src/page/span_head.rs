@@ -42,7 +42,8 @@ impl SpanHead {
         let (mut trace, mut span, mut parent) = ([0; 16], [0; 8], [0; 8]);
         let (mut kind, mut start, mut end, mut flags) = (0, 0, 0, 0);
         let (mut is_error, mut is_server_error) = (false, false);
-        for field in Fields(message) {
+        let mut fields = Fields(message);
+        while let Some(field) = fields.next() {
             match field.ok()? {
                 (1, Field::Bytes(id)) => trace = id.try_into().ok()?,
                 (2, Field::Bytes(id)) => span = id.try_into().ok()?,
@@ -51,7 +52,13 @@ impl SpanHead {
                 (6, Field::Number(number)) => kind = number,
                 (7, Field::Number(nanos)) => start = nanos,
                 (8, Field::Number(nanos)) => end = nanos,
-                (9, Field::Bytes(attribute)) => is_server_error |= is_server_error_code(attribute),
+                (9, Field::Bytes(attribute)) => {
+                    is_server_error |= is_server_error_code(attribute);
+                    // Most fields are attributes.
+                    while let Some(attribute) = fields.next_short(9) {
+                        is_server_error |= is_server_error_code(attribute);
+                    }
+                }
                 (15, Field::Bytes(status)) => is_error |= is_error_status(status),
                 (16, Field::Number(number)) => flags = number,
                 _ => {}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::page::span_head::{Rank, SpanHead};
 use crate::page::span_json::micros;
-use crate::page::stored_span::StoredSpan;
+use crate::page::trace_spans::TraceSpans;
 use crate::page::trace_title::title;
 
 /// The changed traces, and the numbers of all traces.
@@ -14,11 +14,11 @@ pub(crate) struct TraceChanges {
     pub(crate) numbers: Vec<u64>,
 }
 
-/// A trace in the list, with its span before it is decoded.
+/// A trace in the list, with a copy of its span before it is decoded.
 #[derive(Debug)]
 pub(crate) struct TraceEntry {
     pub(crate) number: u64,
-    pub(crate) title: Option<StoredSpan>,
+    pub(crate) title: TraceSpans,
     pub(crate) head: SpanHead,
     pub(crate) errors: usize,
     pub(crate) spans: usize,
@@ -35,9 +35,9 @@ impl TraceChanges {
 
 impl TraceEntry {
     fn json(&self) -> Value {
-        let title = self.title.as_ref().and_then(|span| {
+        let title = self.title.span(0).and_then(|span| {
             let decoded = span.decode()?;
-            Some(title(&decoded, span.source(), self.head.is_failed))
+            Some(title(&decoded, span.source, self.head.is_failed))
         });
         let mut entry = title.unwrap_or_default();
         let mut add = |name: &str, value: Value| entry.insert(name.to_owned(), value);

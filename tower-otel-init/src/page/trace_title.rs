@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tower_otel_semconv::attribute as key;
 
 use crate::page::span_json::kind;
-use crate::page::stored_span::SpanSource;
+use crate::page::span_source::SpanSource;
 use crate::page::value_text::value_text;
 
 /// The maximum length of a text in the list, in characters. The waterfall shows the whole text.
