@@ -109,7 +109,7 @@ export class TraceList {
 
   #addRoute(route) {
     const options = this.fields.route.options;
-    // Paths without a route come from clients.
+    // Applications can have many routes and call many hosts.
     if (options.length > 200 || [...options].some((option) => option.value === route)) return;
     const option = element("option", {}, route);
     option.value = route;
