@@ -32,6 +32,8 @@ pub(crate) struct PageTrace {
     /// The position of the span that is closest to the root so far.
     title: usize,
     errors: usize,
+    /// The bits of the first digits of HTTP status codes.
+    status_classes: u8,
     dropped_spans: u64,
     spans: TraceSpans,
 }
@@ -50,6 +52,7 @@ impl PageTrace {
             head,
             title: 0,
             errors: 0,
+            status_classes: 0,
             dropped_spans: 0,
             spans: TraceSpans::default(),
         };
@@ -69,6 +72,7 @@ impl PageTrace {
         self.head = head;
         self.title = 0;
         self.errors = usize::from(head.is_failed);
+        self.status_classes = 1 << head.status_class;
         self.dropped_spans = 0;
         self.spans.restart(message, source);
     }
@@ -76,6 +80,7 @@ impl PageTrace {
     /// Adds a span. If the trace is full, the span is counted as dropped.
     pub(crate) fn add(&mut self, message: &[u8], head: SpanHead, source: &Arc<SpanSource>) {
         self.errors += usize::from(head.is_failed);
+        self.status_classes |= 1 << head.status_class;
         let is_title = head.precedes(&self.head);
         let reserved = if is_title { 0 } else { RESERVED_BYTES };
         let before = TRACE_OVERHEAD + self.spans.bytes();
@@ -112,6 +117,7 @@ impl PageTrace {
             title: self.spans.copy(self.title),
             head: self.head,
             errors: self.errors,
+            status_classes: self.status_classes,
             spans: self.spans.len(),
         }
     }

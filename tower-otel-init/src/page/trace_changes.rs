@@ -21,6 +21,8 @@ pub(crate) struct TraceEntry {
     pub(crate) title: TraceSpans,
     pub(crate) head: SpanHead,
     pub(crate) errors: usize,
+    /// The bits of the first digits of HTTP status codes.
+    pub(crate) status_classes: u8,
     pub(crate) spans: usize,
 }
 
@@ -46,6 +48,9 @@ impl TraceEntry {
         add("start", micros(self.head.start).into());
         add("duration", (self.head.duration as f64 / 1e3).into());
         add("errors", self.errors.into());
+        let classes = (1..=5).filter(|class| self.status_classes >> class & 1 == 1);
+        let digits = classes.filter_map(|class| char::from_digit(class, 10));
+        add("classes", digits.collect::<String>().into());
         add("spans", self.spans.into());
         // The parent is in this process. It has not ended, or it was not recorded.
         add("incomplete", (self.head.rank == Rank::Inner).into());

@@ -144,6 +144,30 @@ fn the_list_shows_the_span_that_is_closest_to_the_root() {
 }
 
 #[test]
+fn the_list_has_the_statuses_of_clients_whose_root_has_none() {
+    let mut ring = TraceRing::default();
+    for code in ["503", "200", "503"] {
+        let mut client = span(1, "GET");
+        (client.kind, client.parent_span_id) = (3, vec![7; 8]);
+        client
+            .attributes
+            .push(text("http.response.status_code", code));
+        add(&mut ring, &client, "shop");
+    }
+    let mut root = span(1, "price lookup");
+    root.kind = 1;
+    add(&mut ring, &root, "shop");
+    add(&mut ring, &span(2, "other"), "shop");
+    let changes = ring.changes_since(0).json();
+    let changed = changes["changed"].as_array().unwrap().iter();
+    let texts: HashSet<String> = changed
+        .map(|trace| format!("{} {} {}", trace["name"], trace["code"], trace["classes"]))
+        .collect();
+    let expected = [r#""price lookup" null "25""#, r#""other" null """#];
+    assert_eq!(texts, expected.map(str::to_owned).into());
+}
+
+#[test]
 fn the_titles_of_changes_are_decoded_after_the_ring_has_removed_their_traces() {
     let mut ring = TraceRing::default();
     add(&mut ring, &span(1, "GET /first"), "shop");
