@@ -25,7 +25,8 @@ impl<'a> Iterator for Fields<'a> {
     /// The number of a field, and its value.
     type Item = Result<(u64, Field<'a>), Malformed>;
 
-    #[inline]
+    // Inlined, because the export thread reads the fields of every span.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.next_field();
         if field == Err(Malformed) {
@@ -50,7 +51,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_field(&mut self) -> Result<Option<(u64, Field<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);

@@ -118,6 +118,7 @@ fn is_error_status(status: &[u8]) -> bool {
 }
 
 /// Returns the first digit if a `KeyValue` is an HTTP status code, as a number or a text. Returns 0 for other attributes.
+#[inline]
 fn class_of(attribute: &[u8]) -> u8 {
     // The tag and the length of the key.
     const START: [u8; 2] = [0x0a, HTTP_RESPONSE_STATUS_CODE.len() as u8];
