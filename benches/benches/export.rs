@@ -12,11 +12,12 @@ use std::{collections::BTreeMap, io::stdin, time::Duration};
 use rustix::time::{ClockId, clock_gettime};
 use tower_otel_benches::{
     app,
-    arms::instrument,
+    arms::{Arm, instrument},
     collector,
     delivery::{Deliveries, Delivery},
-    exchange::InProcess,
+    exchange::{InProcess, Subject},
     export_arms::{ENCODED, ExportArm, SPANS},
+    exporting::ExportingSignals,
     report::Table,
     server::pin,
     stats::{Estimate, estimate},
@@ -27,12 +28,18 @@ const BASELINE: &str = "opentelemetry-otlp";
 const CONTROL: &str = "opentelemetry-otlp again";
 const OURS: &str = "recorder";
 
-const ARMS: [&str; 5] = [
+/// Arms with `tower-otel-init`. No browser is connected to the page.
+const INIT: &str = "tracing + metrics";
+const PAGE: &str = "tracing + metrics, page";
+
+const ARMS: [&str; 7] = [
     BASELINE,
     CONTROL,
     "recorder, opentelemetry-otlp",
     OURS,
     ENCODED,
+    INIT,
+    PAGE,
 ];
 
 /// The maximum cost of the recorder's export, relative to the baseline.
@@ -58,19 +65,31 @@ fn process_time() -> Duration {
 /// Runs an arm: for each input line it serves requests and then exports their spans, and prints the time of both.
 fn run(name: &str, endpoint: String) {
     pin(0);
-    let arm = ExportArm::new(name, endpoint);
     let visitor = InProcess {
         routes: 1,
         flush: || {},
     };
-    arm.prepare();
-    let subject = instrument(arm.instrumentation(), app::with_routes(1), &arm, visitor);
+    let app = app::with_routes(1);
+    if [INIT, PAGE].contains(&name) {
+        let signals = ExportingSignals::new(name, endpoint, Arm::parse(name));
+        let subject = instrument(name, app, &signals, visitor);
+        let guard = signals.into_guard();
+        measure(&*subject, || guard.flush());
+    } else {
+        let arm = ExportArm::new(name, endpoint);
+        arm.prepare();
+        let subject = instrument(arm.instrumentation(), app, &arm, visitor);
+        measure(&*subject, || arm.flush());
+    }
+}
+
+fn measure(subject: &dyn Subject, flush: impl Fn()) {
     for _ in stdin().lines() {
         let run = subject.prepare(0, SPANS);
         let start = process_time();
         run();
         let recorded = process_time();
-        arm.flush();
+        flush();
         let exported = process_time();
         let each = |time: Duration| time.as_nanos() as f64 / SPANS as f64;
         println!("{} {}", each(recorded - start), each(exported - recorded));
@@ -131,6 +150,18 @@ fn nanos(samples: &Samples, arm: &str, value: fn(&Sample) -> f64) -> Estimate {
     estimate(&launches.collect::<Vec<Vec<f64>>>())
 }
 
+/// Returns the time that the page adds to the export of a span, in nanoseconds.
+fn page_cost(samples: &Samples) -> Estimate {
+    let launches = samples[PAGE].iter().zip(&samples[INIT]);
+    let launches = launches.map(|(page, init)| {
+        let rounds = page.iter().zip(init);
+        rounds
+            .map(|(page, init)| page.export - init.export)
+            .collect()
+    });
+    estimate(&launches.collect::<Vec<Vec<f64>>>())
+}
+
 fn report(samples: &Samples, markdown: bool) -> i32 {
     println!("\nProcessor time of the process for each span, in nanoseconds [95 % interval]\n");
     let mut table = Table::new(["arm", "record", "export", "export, of the baseline"]);
@@ -165,6 +196,7 @@ fn report(samples: &Samples, markdown: bool) -> i32 {
         "The yardstick costs {floor:.3} of the baseline. The export costs {:.2} of the yardstick.",
         export(OURS, ENCODED)
     );
+    println!("The page costs {:.0} ns per span.", page_cost(samples));
     verdict.1
 }
 

@@ -14,6 +14,7 @@ use crate::{
 /// Status codes of calls that end without a status from the peer.
 const CANCELLED: u8 = 1;
 const DEADLINE_EXCEEDED: u8 = 4;
+const UNAVAILABLE: u8 = 14;
 
 /// A gRPC call in progress.
 ///
@@ -133,7 +134,7 @@ impl GrpcCall {
                 | error::CONNECTION_REFUSED
                 | error::CONNECTION_RESET
                 | error::CONNECTION_CLOSED,
-            ) => rpc::UNAVAILABLE,
+            ) => UNAVAILABLE,
             (Kind::Client, _) if self.is_deadline_exceeded(at) => DEADLINE_EXCEEDED,
             (Kind::Client, _) => rpc::UNKNOWN,
         };

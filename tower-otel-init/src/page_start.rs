@@ -36,12 +36,9 @@ impl PreparedPage {
     /// Returns the function that adds spans to the page.
     pub(crate) fn tap(&self) -> SpanTap {
         let state = Arc::clone(&self.state);
-        let mut source = state.own_source();
+        let mut sources = state.own_sources();
         Box::new(move |message, scope| {
-            if source.scope != scope.name() {
-                source = Arc::clone(&source).with_scope(scope.name());
-            }
-            state.add(message, &source);
+            state.add(message, sources.with_scope(scope.name()));
         })
     }
 }

@@ -123,6 +123,29 @@ fn the_files_are_served_with_a_strict_policy_and_without_cors() {
     assert!(get(address, "/other").0.starts_with("http/1.1 404"));
 }
 
+#[test]
+fn without_javascript_the_page_names_the_addresses_of_its_data() {
+    let (telemetry, address) = start();
+    let tracer = telemetry.tracer_provider().unwrap().tracer("");
+    let mut span = tracer.start_with_context("a", &Context::new());
+    let id = span.span_context().trace_id();
+    span.end();
+    wait_for_event(address, "traces", |list| list["changed"][0]["name"] == "a");
+    let (_, html) = get(address, "/");
+    let (_, rest) = html.split_once("<noscript>").unwrap();
+    let (text, _) = rest.split_once("</noscript>").unwrap();
+    for (named, path) in [
+        ("traces/{trace id}", format!("/traces/{id}")),
+        ("search?q={text}", "/search?q=a".to_owned()),
+    ] {
+        assert!(text.contains(named), "{text}");
+        let (head, body) = get(address, &path);
+        assert!(head.contains("content-type: application/json"), "{head}");
+        json(&body);
+    }
+    assert!(text.contains("events (server-sent events"), "{text}");
+}
+
 /// Ends a span, and waits until the page has its trace.
 fn record_and_wait(telemetry: &Telemetry, name: &'static str) {
     let tracer = telemetry.tracer_provider().unwrap().tracer("");

@@ -537,7 +537,8 @@ fn metrics_are_served_unless_disabled() {
     let off = [variables[0], variables[1], ("METRICS_ENABLED", "false")];
     let service = Service::start("current", &off);
     assert!(!service.get("/metrics", 1).contains("http_requests_total"));
-    service.stop();
+    let output = service.stop();
+    assert!(!output.contains("no recorder is installed"), "{output}");
 }
 
 #[test]

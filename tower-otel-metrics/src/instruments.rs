@@ -1,9 +1,6 @@
 //! The instruments of a layer, found by the keys of its exchanges.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::OnceLock;
 
 use http::StatusCode;
 use tower_otel_core::{Kind, RequestHead, ResponseHead};
@@ -21,6 +18,7 @@ use crate::{
     end_key::{EndKey, OwnedEndKey},
     grpc::instruments::GrpcInstruments,
     handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache, Query},
+    missing_recorder::MissingRecorder,
     names::MetricSet,
     open_stream::OpenStream,
     start_key::{BorrowedStartKey, OwnedStartKey, PlainStartKey},
@@ -51,7 +49,7 @@ struct Tables<B: MetricsBackend> {
     outcomes: HandleCache<OwnedEndKey, B::Outcome>,
     label_values: CustomValueTable,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
-    has_warned_no_recorder: AtomicBool,
+    missing_recorder: MissingRecorder,
 }
 
 /// The handles of the exchanges with one start key.
@@ -84,7 +82,7 @@ impl<B: MetricsBackend> Tables<B> {
             outcomes: HandleCache::new(config.limit),
             label_values: CustomValueTable::new(&config.labels, config.limit),
             overflow: OnceLock::new(),
-            has_warned_no_recorder: AtomicBool::new(false),
+            missing_recorder: MissingRecorder::default(),
         }
     }
 
@@ -317,16 +315,9 @@ impl<B: MetricsBackend> Instruments<B> {
     #[cold]
     fn is_ready(&self) -> bool {
         let is_ready = self.backend.is_ready();
-        if !is_ready
-            && !self
-                .tables()
-                .has_warned_no_recorder
-                .swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!(
-                metric = %self.metrics().duration.name,
-                "no recorder is installed for the `metrics` facade: requests that end before one is installed are not counted"
-            );
+        if !is_ready {
+            let metric = &self.metrics().duration.name;
+            self.tables().missing_recorder.warn(metric, "requests");
         }
         is_ready
     }

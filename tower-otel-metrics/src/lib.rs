@@ -229,6 +229,7 @@ mod handle_cache;
 mod instruments;
 mod label_text;
 mod layer;
+mod missing_recorder;
 mod names;
 mod naming;
 mod open_stream;
@@ -241,6 +242,8 @@ mod sync;
 pub use backend::opentelemetry::OtelMetrics;
 pub use backend::{facade::FacadeMetrics, instruments::MetricsBackend};
 pub use layer::MetricsLayer;
+#[doc(hidden)]
+pub use missing_recorder::expect_no_recorder;
 pub use names::Names;
 #[doc(inline)]
 pub use tower_otel_core::{

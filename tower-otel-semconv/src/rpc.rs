@@ -23,8 +23,7 @@ pub const UNKNOWN: u8 = 2;
 #[doc(hidden)]
 pub const UNIMPLEMENTED: u8 = 12;
 /// The server could not be reached.
-#[doc(hidden)]
-pub const UNAVAILABLE: u8 = 14;
+const UNAVAILABLE: u8 = 14;
 
 /// Returns `true` if the `Content-Type` of a message is `application/grpc`, optionally followed by a codec.
 ///

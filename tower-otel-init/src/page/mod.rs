@@ -38,14 +38,16 @@ pub(crate) mod server;
 mod span_head;
 mod span_json;
 mod span_search;
+mod span_source;
 mod stall_guard;
-mod stored_span;
 pub(crate) mod telemetry_status;
 #[cfg(test)]
 mod test_span;
 mod trace_body;
 mod trace_changes;
+mod trace_index;
 mod trace_ring;
+mod trace_spans;
 mod trace_title;
 mod value_text;
 

@@ -11,7 +11,7 @@ use prost::Message;
 
 use crate::page::protobuf_reader::{Field, Fields, Malformed};
 use crate::page::span_head::SpanHead;
-use crate::page::stored_span::{SpanSource, cut};
+use crate::page::span_source::{SpanSource, cut};
 
 /// The maximum size of an encoded span, resource or scope, in bytes. Larger ones are refused, because decoding multiplies the
 /// size.

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::page::red_history::RedHistory;
 use crate::page::span_search::contains;
-use crate::page::stored_span::{SpanSource, StoredSpan, cut};
-use crate::page::trace_ring::{TraceRing, TraceSpans};
+use crate::page::span_source::{OwnSources, SpanSource};
+use crate::page::trace_ring::TraceRing;
+use crate::page::trace_spans::{StoredSpan, TraceSpans};
 
 /// The minimum time between two reads of the metrics while a browser is connected.
 const MIN_AGE: Duration = Duration::from_millis(900);
@@ -58,9 +59,9 @@ impl PageState {
         *lock(&self.status) = Some(source);
     }
 
-    /// Returns the source of spans of this process.
-    pub(crate) fn own_source(&self) -> Arc<SpanSource> {
-        SpanSource::new(cut(&self.service).into(), "")
+    /// Returns the sources of spans of this process.
+    pub(crate) fn own_sources(&self) -> OwnSources {
+        OwnSources::new(&self.service)
     }
 
     /// Adds the OTLP message of a span. For spans of this process, the export thread calls it.
@@ -130,23 +131,32 @@ impl PageState {
         call()
     }
 
-    pub(crate) fn trace(&self, id: TraceId) -> Option<TraceSpans> {
-        lock(&self.traces).spans(id)
+    /// Returns a copy of the spans of a trace, and the number of its dropped spans.
+    pub(crate) fn trace(&self, id: TraceId) -> Option<(TraceSpans, u64)> {
+        let traces = lock(&self.traces);
+        let trace = traces.trace(id)?;
+        Some((trace.spans().clone(), trace.dropped_spans()))
     }
 
     /// Returns the numbers of the traces with a span that contains the text, ignoring case.
     pub(crate) fn search(&self, text: &str) -> Vec<u64> {
-        // The spans are taken out of the lock, so that the export thread does not wait for the search.
-        let traces = lock(&self.traces).all_spans();
         let text = text.to_lowercase();
-        let has_text = |span: &StoredSpan| {
+        let has_text = |span: StoredSpan<'_>| {
             let decoded = span.decode();
-            decoded.is_some_and(|decoded| contains(&decoded, span.source(), &text))
+            decoded.is_some_and(|decoded| contains(&decoded, span.source, &text))
         };
-        let found = traces
-            .iter()
-            .filter(|(_, spans)| spans.iter().any(has_text));
-        found.map(|(number, _)| *number).collect()
+        let ids = lock(&self.traces).ids();
+        let mut spans = TraceSpans::default();
+        let found = ids.into_iter().filter_map(|id| {
+            // The spans of one trace are copied at a time, so that the export thread does not wait for the search.
+            let traces = lock(&self.traces);
+            let trace = traces.trace(id)?;
+            let number = trace.number;
+            spans.clone_from(trace.spans());
+            drop(traces);
+            spans.iter().any(has_text).then_some(number)
+        });
+        found.collect()
     }
 }
 
@@ -169,7 +179,7 @@ mod tests {
         let mut with_text = span(1, "a");
         with_text.attributes.push(text("user", "Ärger"));
         for span in [with_text, span(2, "b")] {
-            state.add(&span.encode_to_vec(), &state.own_source());
+            state.add(&span.encode_to_vec(), state.own_sources().with_scope(""));
         }
         assert_eq!(state.search("ÄRGER"), [1]);
         assert!(state.search("no such text").is_empty());

@@ -1,10 +1,13 @@
-//! The spans of one trace.
+//! One trace of the page.
+
+use std::sync::Arc;
 
 use opentelemetry::trace::TraceId;
 
 use crate::page::span_head::SpanHead;
-use crate::page::stored_span::StoredSpan;
+use crate::page::span_source::SpanSource;
 use crate::page::trace_changes::TraceEntry;
+use crate::page::trace_spans::TraceSpans;
 
 /// The maximum number of bytes of one trace. Further spans are only counted.
 pub(crate) const MAX_TRACE_BYTES: usize = 4 << 20;
@@ -25,44 +28,72 @@ pub(crate) struct PageTrace {
     pub(crate) number: u64,
     /// The version of the list of traces at the last change of this trace.
     pub(crate) version: u64,
-    spans: Vec<StoredSpan>,
-    /// The index of the span that is closest to the root so far.
-    title: usize,
     head: SpanHead,
+    /// The position of the span that is closest to the root so far.
+    title: usize,
     errors: usize,
+    /// The bits of the first digits of HTTP status codes.
+    status_classes: u8,
     dropped_spans: u64,
-    bytes: usize,
+    spans: TraceSpans,
 }
 
 impl PageTrace {
-    pub(crate) fn new(number: u64, span: StoredSpan, head: SpanHead) -> Self {
-        Self {
+    /// Starts a trace with its first span.
+    pub(crate) fn new(
+        number: u64,
+        message: &[u8],
+        head: SpanHead,
+        source: &Arc<SpanSource>,
+    ) -> Self {
+        let mut trace = Self {
             number,
             version: 0,
-            bytes: TRACE_OVERHEAD + span.bytes(),
-            spans: vec![span],
-            title: 0,
             head,
-            errors: usize::from(head.is_failed),
+            title: 0,
+            errors: 0,
+            status_classes: 0,
             dropped_spans: 0,
-        }
+            spans: TraceSpans::default(),
+        };
+        trace.restart(number, message, head, source);
+        trace
+    }
+
+    /// Starts another trace, which reuses the buffers of this one.
+    pub(crate) fn restart(
+        &mut self,
+        number: u64,
+        message: &[u8],
+        head: SpanHead,
+        source: &Arc<SpanSource>,
+    ) {
+        self.number = number;
+        self.head = head;
+        self.title = 0;
+        self.errors = usize::from(head.is_failed);
+        self.status_classes = 1 << head.status_class;
+        self.dropped_spans = 0;
+        self.spans.restart(message, source);
     }
 
     /// Adds a span. If the trace is full, the span is counted as dropped.
-    pub(crate) fn add(&mut self, span: StoredSpan, head: SpanHead) {
+    pub(crate) fn add(&mut self, message: &[u8], head: SpanHead, source: &Arc<SpanSource>) {
         self.errors += usize::from(head.is_failed);
+        self.status_classes |= 1 << head.status_class;
         let is_title = head.precedes(&self.head);
         let reserved = if is_title { 0 } else { RESERVED_BYTES };
-        let bytes = self.bytes + span.bytes();
-        if bytes > MAX_TRACE_BYTES - reserved {
+        let before = TRACE_OVERHEAD + self.spans.bytes();
+        let room = (MAX_TRACE_BYTES - reserved).saturating_sub(before);
+        if TraceSpans::max_bytes_of(message, source) > room {
             self.dropped_spans += 1;
             return;
         }
         if is_title {
-            (self.title, self.head) = (self.spans.len(), head);
+            (self.title, self.head) = (self.spans.end(), head);
         }
-        self.bytes = bytes;
-        self.spans.push(span);
+        let max_capacity = self.spans.end() + room;
+        self.spans.push(message, source, max_capacity);
     }
 
     /// Returns whether a span failed or the root is slow. Such traces are removed last.
@@ -70,31 +101,37 @@ impl PageTrace {
         self.errors > 0 || self.head.duration >= SLOW
     }
 
+    /// Returns the bytes that the trace uses, with the free capacity of its buffer.
     pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+        TRACE_OVERHEAD + self.spans.allocated_bytes()
     }
 
     pub(crate) const fn id(&self) -> TraceId {
         self.head.trace
     }
 
-    /// Returns the entry for the list of traces. It shares the span.
+    /// Returns the entry for the list of traces.
     pub(crate) fn entry(&self) -> TraceEntry {
         TraceEntry {
             number: self.number,
-            title: self.spans.get(self.title).cloned(),
+            title: self.spans.copy(self.title),
             head: self.head,
             errors: self.errors,
+            status_classes: self.status_classes,
             spans: self.spans.len(),
         }
     }
 
-    /// Returns the spans, which share their messages.
-    pub(crate) fn spans(&self) -> Vec<StoredSpan> {
-        self.spans.clone()
+    pub(crate) const fn spans(&self) -> &TraceSpans {
+        &self.spans
     }
 
     pub(crate) const fn dropped_spans(&self) -> u64 {
         self.dropped_spans
+    }
+
+    /// Frees the buffers.
+    pub(crate) fn free(&mut self) {
+        self.spans = TraceSpans::default();
     }
 }

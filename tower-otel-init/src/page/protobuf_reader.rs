@@ -25,7 +25,8 @@ impl<'a> Iterator for Fields<'a> {
     /// The number of a field, and its value.
     type Item = Result<(u64, Field<'a>), Malformed>;
 
-    #[inline]
+    // Inlined, because the export thread reads the fields of every span.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.next_field();
         if field == Err(Malformed) {
@@ -36,7 +37,21 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Returns the text or the message of the next field if it has this number, which is less than 16, and less than 128 bytes. This
+    /// is faster than [`next`](Iterator::next).
     #[inline]
+    pub(crate) fn next_short(&mut self, number: u8) -> Option<&'a [u8]> {
+        match self.0 {
+            [key, length @ ..0x80, rest @ ..] if *key == number << 3 | 2 => {
+                let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+                self.0 = rest;
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
     fn next_field(&mut self) -> Result<Option<(u64, Field<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
@@ -117,6 +132,22 @@ mod tests {
             (5, Field::Bytes(b"")),
         ];
         assert_eq!(fields, expected.map(Ok));
+    }
+
+    #[test]
+    fn short_fields_with_a_number_are_read_up_to_another_field() {
+        let mut message = vec![0x4a, 0x01, b'a', 0x4a, 0x00, 0x4a, 0x80, 0x01];
+        message.resize(message.len() + 128, b'b');
+        message.extend([0x4a, 0x02, b'c']);
+        let mut fields = Fields(&message);
+        assert_eq!(fields.next_short(8), None);
+        assert_eq!(fields.next_short(9), Some(&b"a"[..]));
+        assert_eq!(fields.next_short(9), Some(&b""[..]));
+        assert_eq!(fields.next_short(9), None, "the next one is long");
+        assert_eq!(fields.next(), Some(Ok((9, Field::Bytes(&[b'b'; 128])))));
+        assert_eq!(fields.next_short(9), None, "the next one is cut");
+        assert_eq!(fields.next(), Some(Err(Malformed)));
+        assert_eq!(fields.next_short(9), None);
     }
 
     #[test]

@@ -165,14 +165,14 @@ impl Routes {
     }
 
     fn trace(&self, id: &str) -> Response<ResponseBody> {
-        let Some(trace) = TraceId::from_hex(id)
+        let Some((spans, dropped)) = TraceId::from_hex(id)
             .ok()
             .and_then(|id| self.state.trace(id))
         else {
             let text = "no such trace: it has been removed, or the id is not one\n";
             return response(StatusCode::NOT_FOUND, TEXT, text);
         };
-        let body = TraceBody::new(trace);
+        let body = TraceBody::new(spans, dropped);
         match self.sent_traces.take(body, Instant::now()) {
             Some(body) => response(StatusCode::OK, JSON, ResponseBody::Trace(body)),
             None => busy("too many traces are being read\n"),

@@ -16,7 +16,10 @@ use crate::page::test_span::span;
 /// Returns routes with one trace, and the thread that they need.
 fn routes() -> (Routes, PageThread) {
     let state = Arc::new(PageState::new("shop".to_owned()));
-    state.add(&span(1, "GET /a").encode_to_vec(), &state.own_source());
+    state.add(
+        &span(1, "GET /a").encode_to_vec(),
+        state.own_sources().with_scope(""),
+    );
     let thread = PageThread::start(Arc::clone(&state)).unwrap();
     let routes = Routes::new(state, false, None, thread.jobs());
     (routes, thread)

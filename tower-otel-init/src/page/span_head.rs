@@ -25,6 +25,8 @@ pub(crate) struct SpanHead {
     pub(crate) duration: u64,
     /// Whether the status is an error, or the HTTP status code is a server error.
     pub(crate) is_failed: bool,
+    /// The first digit of the HTTP status code, or 0.
+    pub(crate) status_class: u8,
 }
 
 /// How close a span is to the root of its trace.
@@ -41,8 +43,9 @@ impl SpanHead {
     pub(crate) fn read(message: &[u8]) -> Option<Self> {
         let (mut trace, mut span, mut parent) = ([0; 16], [0; 8], [0; 8]);
         let (mut kind, mut start, mut end, mut flags) = (0, 0, 0, 0);
-        let (mut is_error, mut is_server_error) = (false, false);
-        for field in Fields(message) {
+        let (mut is_error, mut status_class) = (false, 0);
+        let mut fields = Fields(message);
+        while let Some(field) = fields.next() {
             match field.ok()? {
                 (1, Field::Bytes(id)) => trace = id.try_into().ok()?,
                 (2, Field::Bytes(id)) => span = id.try_into().ok()?,
@@ -51,7 +54,13 @@ impl SpanHead {
                 (6, Field::Number(number)) => kind = number,
                 (7, Field::Number(nanos)) => start = nanos,
                 (8, Field::Number(nanos)) => end = nanos,
-                (9, Field::Bytes(attribute)) => is_server_error |= is_server_error_code(attribute),
+                (9, Field::Bytes(attribute)) => {
+                    status_class = status_class.max(class_of(attribute));
+                    // Most fields are attributes.
+                    while let Some(attribute) = fields.next_short(9) {
+                        status_class = status_class.max(class_of(attribute));
+                    }
+                }
                 (15, Field::Bytes(status)) => is_error |= is_error_status(status),
                 (16, Field::Number(number)) => flags = number,
                 _ => {}
@@ -70,7 +79,8 @@ impl SpanHead {
             },
             start,
             duration: end.saturating_sub(start),
-            is_failed: is_error || is_server && is_server_error,
+            is_failed: is_error || is_server && status_class == 5,
+            status_class,
         })
     }
 
@@ -107,30 +117,33 @@ fn is_error_status(status: &[u8]) -> bool {
     Fields(status).any(|field| field == Ok((3, Field::Number(error))))
 }
 
-/// Returns whether a `KeyValue` is the HTTP status code of a server error, as a number or a text.
-fn is_server_error_code(attribute: &[u8]) -> bool {
+/// Returns the first digit if a `KeyValue` is an HTTP status code, as a number or a text. Returns 0 for other attributes.
+#[inline]
+fn class_of(attribute: &[u8]) -> u8 {
     // The tag and the length of the key.
     const START: [u8; 2] = [0x0a, HTTP_RESPONSE_STATUS_CODE.len() as u8];
     let key = attribute.strip_prefix(&START);
     let rest = key.and_then(|key| key.strip_prefix(HTTP_RESPONSE_STATUS_CODE.as_bytes()));
     let Some(Some(Ok((2, Field::Bytes(value))))) = rest.map(|rest| Fields(rest).next()) else {
-        return false;
+        return 0;
     };
     match Fields(value).next() {
-        Some(Ok((1, Field::Bytes(text)))) => text.starts_with(b"5"),
-        Some(Ok((3, Field::Number(code)))) => (500..600).contains(&code),
-        _ => false,
+        Some(Ok((1, Field::Bytes([digit @ b'1'..=b'5', ..])))) => digit - b'0',
+        Some(Ok((3, Field::Number(code @ 100..600)))) => (code / 100) as u8,
+        _ => 0,
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_proto::tonic::common::v1::any_value::Value::IntValue as int;
     use opentelemetry_proto::tonic::trace::v1::Status;
     use prost::Message;
 
     use super::*;
-    use crate::page::test_span::{span, text};
+    use crate::page::test_span::{attribute, span, text};
 
     fn head(change: impl FnOnce(&mut Span)) -> Option<SpanHead> {
         let mut span = span(0xab, "a");
@@ -196,6 +209,33 @@ mod tests {
             span.kind = 3;
             span.attributes.push(text(HTTP_RESPONSE_STATUS_CODE, "503"));
         }));
+    }
+
+    #[test]
+    fn the_class_of_a_status_is_that_of_any_span() {
+        let class = |value: Value| {
+            let change = |span: &mut Span| {
+                span.kind = 3;
+                span.attributes.push(attribute("other", int(200)));
+                span.attributes
+                    .push(attribute(HTTP_RESPONSE_STATUS_CODE, value));
+                span.attributes.push(text("long", &"x".repeat(200)));
+            };
+            head(change).unwrap().status_class
+        };
+        for (value, expected) in [
+            (int(503), 5),
+            (int(204), 2),
+            (Value::StringValue("404".to_owned()), 4),
+            (int(99), 0),
+            (int(600), 0),
+            (int(-500), 0),
+            (Value::StringValue("none".to_owned()), 0),
+            (Value::StringValue(String::new()), 0),
+        ] {
+            assert_eq!(class(value.clone()), expected, "{value:?}");
+        }
+        assert_eq!(head(|_| {}).unwrap().status_class, 0);
     }
 
     #[test]

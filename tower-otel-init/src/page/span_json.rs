@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use crate::page::json_writer::JsonWriter;
 use crate::page::span_head::has_remote_parent;
-use crate::page::stored_span::SpanSource;
+use crate::page::span_source::SpanSource;
 use crate::page::value_text::float;
 
 /// Writes the span as JSON.

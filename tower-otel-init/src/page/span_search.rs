@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::page::span_json::{kind, traceparent};
-use crate::page::stored_span::SpanSource;
+use crate::page::span_source::SpanSource;
 use crate::page::value_text::{MAX_TEXT, value_text};
 
 /// Returns whether names, ids, attributes, events or links contain `text`, ignoring case. `text` is in lower case.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
-use crate::page::stored_span::SpanSource;
+use crate::page::span_source::SpanSource;
 
 /// Returns a server span without a parent, with a duration of a millisecond.
 pub(crate) fn span(trace: u128, name: &str) -> Span {

@@ -1,20 +1,19 @@
 //! The response with the spans of a trace, which is generated while it is sent.
 
-use std::vec::IntoIter;
-
 use bytes::Bytes;
 
 use crate::page::json_writer::JsonWriter;
 use crate::page::span_json::write_span;
-use crate::page::stored_span::StoredSpan;
-use crate::page::trace_ring::TraceSpans;
+use crate::page::trace_spans::TraceSpans;
 
 /// The size in bytes at which a piece ends, after its last span.
 const PIECE: usize = 16 << 10;
 
 /// The remaining JSON of a trace.
 pub(crate) struct TraceBody {
-    spans: IntoIter<StoredSpan>,
+    spans: TraceSpans,
+    /// The position of the next span.
+    position: usize,
     next: JsonWriter,
     state: State,
 }
@@ -27,10 +26,12 @@ enum State {
 }
 
 impl TraceBody {
-    pub(crate) fn new(trace: TraceSpans) -> Self {
-        let start = format!("{{\"dropped\":{},\"spans\":[", trace.dropped);
+    /// Returns the body with these spans and the number of dropped ones.
+    pub(crate) fn new(spans: TraceSpans, dropped: u64) -> Self {
+        let start = format!("{{\"dropped\":{dropped},\"spans\":[");
         Self {
-            spans: trace.spans.into_iter(),
+            spans,
+            position: 0,
             next: JsonWriter(start.into_bytes()),
             state: State::First,
         }
@@ -46,17 +47,18 @@ impl TraceBody {
             return None;
         }
         while self.next.0.len() < PIECE {
-            let Some(stored) = self.spans.next() else {
+            let Some(stored) = self.spans.span(self.position) else {
                 self.next.0.extend_from_slice(b"]}");
                 self.state = State::Ended;
                 break;
             };
+            self.position = stored.next;
             if let Some(span) = stored.decode() {
                 if self.state == State::Further {
                     self.next.0.push(b',');
                 }
                 self.state = State::Further;
-                write_span(&mut self.next, &span, stored.source());
+                write_span(&mut self.next, &span, stored.source);
             }
         }
         Some(std::mem::take(&mut self.next.0).into())
@@ -75,17 +77,18 @@ mod tests {
     #[test]
     fn the_pieces_are_the_json_of_all_spans() {
         for spans in [0, 1, 2, 500] {
-            let stored = (0..spans).map(|number: u64| {
+            let mut stored = TraceSpans::default();
+            for number in 0..spans {
                 let mut span = span(1, "a");
-                span.span_id = (number + 1).to_be_bytes().to_vec();
+                span.span_id = (number + 1_u64).to_be_bytes().to_vec();
                 span.attributes.push(text("text", &"x".repeat(300)));
-                StoredSpan::new(&span.encode_to_vec(), &source("shop"))
-            });
-            let trace = TraceSpans {
-                spans: stored.collect(),
-                dropped: 7,
-            };
-            let mut body = TraceBody::new(trace);
+                let (message, source) = (span.encode_to_vec(), source("shop"));
+                match number {
+                    0 => stored.restart(&message, &source),
+                    _ => stored.push(&message, &source, usize::MAX),
+                }
+            }
+            let mut body = TraceBody::new(stored, 7);
             let mut json = Vec::new();
             while let Some(piece) = body.next_piece() {
                 assert!(piece.len() < PIECE + 1000);

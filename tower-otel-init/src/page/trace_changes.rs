@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::page::span_head::{Rank, SpanHead};
 use crate::page::span_json::micros;
-use crate::page::stored_span::StoredSpan;
+use crate::page::trace_spans::TraceSpans;
 use crate::page::trace_title::title;
 
 /// The changed traces, and the numbers of all traces.
@@ -14,13 +14,15 @@ pub(crate) struct TraceChanges {
     pub(crate) numbers: Vec<u64>,
 }
 
-/// A trace in the list, with its span before it is decoded.
+/// A trace in the list, with a copy of its span before it is decoded.
 #[derive(Debug)]
 pub(crate) struct TraceEntry {
     pub(crate) number: u64,
-    pub(crate) title: Option<StoredSpan>,
+    pub(crate) title: TraceSpans,
     pub(crate) head: SpanHead,
     pub(crate) errors: usize,
+    /// The bits of the first digits of HTTP status codes.
+    pub(crate) status_classes: u8,
     pub(crate) spans: usize,
 }
 
@@ -35,9 +37,9 @@ impl TraceChanges {
 
 impl TraceEntry {
     fn json(&self) -> Value {
-        let title = self.title.as_ref().and_then(|span| {
+        let title = self.title.span(0).and_then(|span| {
             let decoded = span.decode()?;
-            Some(title(&decoded, span.source(), self.head.is_failed))
+            Some(title(&decoded, span.source, self.head.is_failed))
         });
         let mut entry = title.unwrap_or_default();
         let mut add = |name: &str, value: Value| entry.insert(name.to_owned(), value);
@@ -46,6 +48,9 @@ impl TraceEntry {
         add("start", micros(self.head.start).into());
         add("duration", (self.head.duration as f64 / 1e3).into());
         add("errors", self.errors.into());
+        let classes = (1..=5).filter(|class| self.status_classes >> class & 1 == 1);
+        let digits = classes.filter_map(|class| char::from_digit(class, 10));
+        add("classes", digits.collect::<String>().into());
         add("spans", self.spans.into());
         // The parent is in this process. It has not ended, or it was not recorded.
         add("incomplete", (self.head.rank == Rank::Inner).into());

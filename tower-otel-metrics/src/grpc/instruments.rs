@@ -1,9 +1,6 @@
 //! The instruments of the gRPC calls of a layer, found by their keys.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::OnceLock;
 
 use tower_otel_core::{GrpcOutcome, Kind};
 use tower_otel_semconv::rpc;
@@ -23,6 +20,7 @@ use crate::{
         unknown_method::{Proof, ShownMethod},
     },
     handle_cache::{EntryIndex, EntryShare, FoundEntry, HandleCache},
+    missing_recorder::MissingRecorder,
     names::{MetricSet, Names},
     naming::Naming,
     open_stream::OpenStream,
@@ -53,7 +51,7 @@ struct Tables<B: MetricsBackend> {
     /// The methods that became known by a failure.
     unproven_methods: EntryShare,
     overflow: OnceLock<(B::Outcome, B::InFlight)>,
-    has_warned_no_recorder: AtomicBool,
+    missing_recorder: MissingRecorder,
 }
 
 /// The handles of the calls with one start key.
@@ -93,7 +91,7 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
             streams: StreamGauges::new(self.limit),
             unproven_methods: EntryShare::up_to(self.limit.div_ceil(UNPROVEN_SHARE)),
             overflow: OnceLock::new(),
-            has_warned_no_recorder: AtomicBool::new(false),
+            missing_recorder: MissingRecorder::default(),
         })
     }
 
@@ -279,11 +277,9 @@ impl<B: MetricsBackend> GrpcInstruments<B> {
     fn is_ready(&self) -> bool {
         let tables = self.tables();
         let is_ready = self.backend.is_ready();
-        if !is_ready && !tables.has_warned_no_recorder.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                metric = %tables.metrics.duration.name,
-                "no recorder is installed for the `metrics` facade: gRPC calls that end before one is installed are not counted"
-            );
+        if !is_ready {
+            let metric = &tables.metrics.duration.name;
+            tables.missing_recorder.warn(metric, "gRPC calls");
         }
         is_ready
     }

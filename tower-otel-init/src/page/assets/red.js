@@ -5,7 +5,7 @@ const INTERVALS = 60;
 /** Not shown on narrow screens. */
 const WIDE = ["per s", "p95"];
 /** Rows of requests whose traces have no route to filter by. */
-const WITHOUT_ROUTE = ["", "unmatched", "overflow"];
+const WITHOUT_ROUTE = ["overflow"];
 const COLUMNS = ["Requests", "per s", "Errors", "p50", "p95", "p99"];
 
 /** Shows the tables. Calls `onRoute` with the route of a row that is chosen. */
@@ -44,12 +44,13 @@ function body(table, onRoute) {
 }
 
 function line(table, row, onRoute) {
+  const group = row.group === "" ? "unmatched" : row.group;
   const name = element("button", { type: "button", class: "name", title: `${row.method} ${row.group}`.trim() },
-    row.method === "" ? null : element("span", { class: "method" }, row.method), row.group === "" ? "unmatched" : row.group,
+    row.method === "" ? null : element("span", { class: "method" }, row.method), group,
     row.in_flight > 0 ? element("span", { class: "target" }, `${count(row.in_flight)} in flight`) : null);
   name.dataset.key = `${table.side} ${table.protocol} ${row.method} ${row.group}`;
-  if (table.side === "server" && !WITHOUT_ROUTE.includes(row.group)) {
-    name.addEventListener("click", () => onRoute(row.group));
+  if (table.side === "server" && !WITHOUT_ROUTE.includes(group)) {
+    name.addEventListener("click", () => onRoute(group));
   } else {
     name.disabled = true;
   }

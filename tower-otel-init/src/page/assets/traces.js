@@ -109,7 +109,7 @@ export class TraceList {
 
   #addRoute(route) {
     const options = this.fields.route.options;
-    // Paths without a route come from clients.
+    // Applications can have many routes and call many hosts.
     if (options.length > 200 || [...options].some((option) => option.value === route)) return;
     const option = element("option", {}, route);
     option.value = route;
@@ -121,7 +121,7 @@ export class TraceList {
     const { route, status, duration: least } = this.fields;
     return (this.#searched === "" || this.#isFound(trace))
       && (route.value === "" || trace.route === route.value)
-      && (status.value === "" || (status.value === "failed" ? trace.errors > 0 : (trace.code ?? "").startsWith(status.value)))
+      && (status.value === "" || (status.value === "failed" ? trace.errors > 0 : hasStatus(trace, status.value)))
       && trace.duration >= Number(least.value);
   }
 
@@ -201,6 +201,11 @@ function title({ name, path, target }) {
   const [, method, route] = match;
   if (route !== undefined) return { method, name: route, isQuiet: false, target };
   return { method, name: path ?? target ?? "", isQuiet: true, target: path === null ? null : target };
+}
+
+/** Whether the status code has this first digit. If the root has no status, those of the other spans count, such as of a client. */
+function hasStatus({ code, classes }, digit) {
+  return code === null ? classes.includes(digit) : code.startsWith(digit);
 }
 
 /** The status code, and what has failed if that is something else. */
