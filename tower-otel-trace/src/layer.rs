@@ -440,8 +440,9 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
     #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
-        let (parent, is_trusted) = Parent::and_trust(request, config);
-        let server_timing = config.server_timing && is_trusted;
+        let decision = Parent::decide(request, config);
+        let parent = Parent::by(decision, request, config);
+        let server_timing = config.server_timing && decision == Some(RemoteParent::Continue);
         if !request.is_observed(config.kind, &config.http) {
             return TraceExchange::disabled(backend.disabled(parent), &self.0);
         }
