@@ -1,6 +1,9 @@
 //! The headers that the layers read, found in one pass over the header map.
 
-use http::{HeaderMap, HeaderValue};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{HOST, USER_AGENT},
+};
 
 /// The headers that the layers read.
 #[doc(hidden)]
@@ -52,16 +55,19 @@ impl<'a> KnownHeaders<'a> {
         let mut known = Self::default();
         let (mut host, mut traceparent) = (Lines::None, Lines::None);
         for (name, value) in headers {
-            let name = name.as_str();
-            // Most names have different lengths.
-            match name.len() {
-                4 if name == "host" => host.push(value),
-                7 if name == "baggage" => known.has_baggage = true,
-                10 if name == "user-agent" => {
-                    known.user_agent = known.user_agent.or(Some(value));
-                }
-                10 if name == "tracestate" => known.has_tracestate = true,
-                11 if name == "traceparent" => traceparent.push(value),
+            // The standard names are compared as numbers.
+            if *name == HOST {
+                host.push(value);
+                continue;
+            }
+            if *name == USER_AGENT {
+                known.user_agent = known.user_agent.or(Some(value));
+                continue;
+            }
+            match name.as_str() {
+                "baggage" => known.has_baggage = true,
+                "tracestate" => known.has_tracestate = true,
+                "traceparent" => traceparent.push(value),
                 _ => {}
             }
         }

@@ -10,7 +10,8 @@ use http::HeaderName;
 use opentelemetry::trace::TracerProvider;
 use tower_layer::Layer;
 use tower_otel_core::{
-    Filter, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route, RouteSlot,
+    Filter, GrpcCall, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
+    RouteSlot,
 };
 use tower_otel_propagate::{Propagation, RemoteParent};
 #[cfg(feature = "recorder")]
@@ -415,7 +416,7 @@ impl<B: Clone> TraceLayer<B> {
 impl<B: SpanBackend> TraceLayer<B> {
     /// Opens a span. If a sampler, an id generator or another part of the backend panics, the span is not recorded, and
     /// the exchange ends as after a panic of a [function](RequestInfo::call_function) of the application.
-    #[inline]
+    #[inline(always)]
     fn start_span(
         &self,
         attributes: &RequestAttributes<'_, '_>,
@@ -430,6 +431,26 @@ impl<B: SpanBackend> TraceLayer<B> {
             backend.disabled(Parent::of(request, config))
         })
     }
+
+    /// Starts the exchange of a gRPC call.
+    #[inline(never)]
+    fn start_call(
+        &self,
+        call: GrpcCall,
+        parent: Parent,
+        request: &RequestInfo<'_>,
+        at: Instant,
+    ) -> TraceExchange<B> {
+        let config = &self.0.config;
+        let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
+        let span = self.start_span(&attributes, parent, request, at);
+        let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
+        let exchange = TraceExchange::opened(span, &self.0, Some(extras), request);
+        match config.access_log {
+            true => exchange.access_log(AccessEntry::new(&attributes, at)),
+            false => exchange,
+        }
+    }
 }
 
 impl<B: SpanBackend> Observe for TraceLayer<B> {
@@ -438,21 +459,16 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
     #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let LayerState { backend, config } = &*self.0;
-        let (parent, is_trusted) = Parent::and_trust(request, config);
-        let server_timing = config.server_timing && is_trusted;
+        let decision = Parent::decide(request, config);
+        let parent = Parent::by(decision, request, config);
+        let server_timing = config.server_timing && decision == Some(RemoteParent::Continue);
         if !request.is_observed(config.kind, &config.http) {
             return TraceExchange::disabled(backend.disabled(parent), &self.0);
         }
         if let Some(call) = config.grpc_call(request, at) {
-            let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
-            let span = self.start_span(&attributes, parent, request, at);
-            let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
-            let exchange = TraceExchange::opened(span, &self.0, Some(extras), request);
-            let exchange = exchange.server_timing(server_timing);
-            return match config.access_log {
-                true => exchange.access_log(AccessEntry::new(&attributes, at)),
-                false => exchange,
-            };
+            return self
+                .start_call(call, parent, request, at)
+                .server_timing(server_timing);
         }
         let route = request.route(config.kind, &config.http);
         let slot = match (route, config.kind) {

@@ -27,25 +27,29 @@ impl Parent {
     /// Returns the parent of the span of a request.
     #[inline(always)]
     pub(crate) fn of(request: &RequestInfo<'_>, config: &Config) -> Self {
-        Self::and_trust(request, config).0
+        Self::by(Self::decide(request, config), request, config)
     }
 
-    /// Returns the parent of the span of a request, and whether the trace of the caller is continued.
+    /// Returns the decision about the span of the caller. Returns `None` on a client.
     #[inline(always)]
-    pub(crate) fn and_trust(request: &RequestInfo<'_>, config: &Config) -> (Self, bool) {
-        if config.kind == Kind::Client {
-            return (Self::Current, false);
+    pub(crate) fn decide(request: &RequestInfo<'_>, config: &Config) -> Option<RemoteParent> {
+        match config.kind {
+            Kind::Client => None,
+            Kind::Server => Some(config.remote_parent.decide(request)),
         }
-        let decision = config.remote_parent.decide(request);
-        let parent = Self::by(decision, request, config);
-        (parent, decision == RemoteParent::Continue)
     }
 
+    /// Returns the parent of the span of a request by this decision.
     #[inline(always)]
-    fn by(decision: RemoteParent, request: &RequestInfo<'_>, config: &Config) -> Self {
+    pub(crate) fn by(
+        decision: Option<RemoteParent>,
+        request: &RequestInfo<'_>,
+        config: &Config,
+    ) -> Self {
         let propagation = &config.propagation;
         match decision {
-            RemoteParent::Continue => match propagation.extract_traceparent(request) {
+            None => Self::Current,
+            Some(RemoteParent::Continue) => match propagation.extract_traceparent(request) {
                 Some(parent) => parent.map_or(Self::Current, Self::Span),
                 None => {
                     // A propagator may attach contexts, which panics inside `map_current`.
@@ -54,10 +58,10 @@ impl Parent {
                     extracted.map_or(Self::Current, Self::Remote)
                 }
             },
-            RemoteParent::Link => request
+            Some(RemoteParent::Link) => request
                 .call_function(None, || propagation.extract_span_context(request))
                 .map_or(Self::Current, |remote| Self::Root(Some(remote))),
-            _ => Self::Root(None),
+            Some(_) => Self::Root(None),
         }
     }
 

@@ -212,16 +212,21 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn query(&self) -> Option<Cow<'_, str>> {
         if self.protocol == Protocol::Grpc || self.config.kind == Kind::Client {
             return None;
         }
         let query = self.target().query.filter(|query| !query.is_empty())?;
-        Some(match self.config.sensitive_keys.query(cut(query)) {
+        Some(self.redacted(query))
+    }
+
+    #[inline(never)]
+    fn redacted(&self, query: &'a str) -> Cow<'a, str> {
+        match self.config.sensitive_keys.query(cut(query)) {
             Cow::Borrowed(query) => Cow::Borrowed(query),
             Cow::Owned(redacted) => Cow::Owned(cut_string(redacted)),
-        })
+        }
     }
 
     #[inline]

@@ -1,8 +1,8 @@
 //! Lower-case hexadecimal digits, several at a time.
+//!
+//! The loops have a fixed length and no early exit, so that the compiler can use vector instructions.
 
 /// Parses lower-case hexadecimal digits, two for each byte. Returns `None` if any byte is not one.
-///
-/// The loops have a fixed length and no early exit, so that the compiler can use vector instructions.
 #[inline]
 pub(super) fn parse<const DIGITS: usize, const BYTES: usize>(
     text: &[u8; DIGITS],
@@ -47,22 +47,16 @@ pub(super) fn parse2(high: u8, low: u8) -> Option<u8> {
     Some(nibble(high)? << 4 | nibble(low)?)
 }
 
-/// Returns a number as sixteen lower-case hexadecimal digits.
-pub(super) fn write16(value: u64) -> [u8; 16] {
-    // Move the digits apart until each is in its own byte.
-    let mut nibbles = u128::from(value);
-    nibbles = (nibbles | nibbles << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
-    nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
-    nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
-    nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
-    // Adding six to a digit above 9 sets its high nibble to 1: these digits are letters.
-    let letters = (nibbles + every_of_16(6)) >> 4 & every_of_16(1);
-    let ascii = nibbles + every_of_16(b'0') + letters * u128::from(b'a' - b'0' - 10);
-    ascii.to_be_bytes()
-}
-
-const fn every_of_16(byte: u8) -> u128 {
-    u128::from_be_bytes([byte; 16])
+/// Returns bytes as lower-case hexadecimal digits, two for each byte.
+#[inline]
+pub(super) fn write<const BYTES: usize, const DIGITS: usize>(bytes: &[u8; BYTES]) -> [u8; DIGITS] {
+    const { assert!(DIGITS == 2 * BYTES) };
+    let digit = |nibble: u8| nibble + if nibble > 9 { b'a' - 10 } else { b'0' };
+    let mut text = [0; DIGITS];
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+    }
+    text
 }
 
 #[cfg(test)]
@@ -78,6 +72,10 @@ mod tests {
 
     fn parse16(text: &[u8; 16]) -> Option<u64> {
         super::parse16(text).map(u64::from_be_bytes)
+    }
+
+    fn write16(number: u64) -> [u8; 16] {
+        write(&number.to_be_bytes())
     }
 
     /// Parses digit by digit.

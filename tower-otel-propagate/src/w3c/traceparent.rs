@@ -110,12 +110,20 @@ fn parse_fields(fields: &[u8; FIELDS_LEN]) -> Option<TraceParent> {
 /// reject them: check [`SpanContext::is_valid`] first
 /// ([specification](https://www.w3.org/TR/trace-context-2/#traceparent-header-field-values)).
 pub fn write(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> [u8; TRACEPARENT_LEN] {
+    // Both ids at once, padded to whole vectors.
+    let mut ids = [0; 32];
+    let (trace, rest) = ids.split_at_mut(16);
+    trace.copy_from_slice(&trace_id.to_bytes());
+    for (to, from) in rest.iter_mut().zip(span_id.to_bytes()) {
+        *to = from;
+    }
+    let digits: [u8; 64] = hex::write(&ids);
+    let (trace, rest) = digits.split_at(32);
+    let (span, _) = rest.split_at(16);
     let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    let trace = u128::from_be_bytes(trace_id.to_bytes());
-    let span = u64::from_be_bytes(span_id.to_bytes());
-    for (at, number) in [(3, (trace >> 64) as u64), (19, trace as u64), (36, span)] {
-        if let Some(field) = value.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
-            *field = hex::write16(number);
+    for (at, digits) in [(3, trace), (36, span)] {
+        if let Some(field) = value.get_mut(at..at + digits.len()) {
+            field.copy_from_slice(digits);
         }
     }
     let [.., last] = &mut value;

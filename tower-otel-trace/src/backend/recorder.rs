@@ -57,6 +57,7 @@ pub struct RecorderSpan {
 impl StartSpan for RecorderBackend {
     type Span = RecorderSpan;
 
+    #[inline]
     fn start(
         &self,
         request: &RequestAttributes<'_, '_>,
