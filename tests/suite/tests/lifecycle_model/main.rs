@@ -19,11 +19,9 @@
     unreachable_pub
 )]
 
-#[path = "lifecycle_model/plan.rs"]
 mod plan;
-#[path = "lifecycle_model/reference.rs"]
+mod random_plan;
 mod reference;
-#[path = "lifecycle_model/telemetry.rs"]
 mod telemetry;
 
 use std::{
@@ -42,9 +40,10 @@ use tower::{Layer, Service, ServiceBuilder};
 use tower_otel_core::{Kind, observe};
 
 use crate::{
-    plan::{DropMode, Outcome, Plan, Scripted, plan},
+    plan::{DropMode, Outcome, Plan, Scripted},
+    random_plan::plan,
     reference::{Event, Expected, reference},
-    telemetry::{Layers, RecordedTelemetry, uri},
+    telemetry::{RecordedTelemetry, uri},
 };
 
 /// A caller that follows its plan: calls a service, waits for the response, reads the body and drops it.
@@ -219,12 +218,8 @@ where
 /// Observes all signals in one layer.
 fn joined(kind: Kind, plans: &[Plan], turns: &[usize]) {
     RecordedTelemetry::with(kind, |telemetry| {
-        let Layers {
-            spans,
-            facade,
-            otel,
-        } = telemetry.layers();
-        let service = observe((spans, (facade, otel))).layer(Scripted);
+        let layers = telemetry.layers();
+        let service = observe((layers.spans, (layers.facade, layers.otel))).layer(Scripted);
         run_callers(telemetry, kind, service, plans, turns);
     });
 }
@@ -232,19 +227,15 @@ fn joined(kind: Kind, plans: &[Plan], turns: &[usize]) {
 /// Observes each signal in its own layer.
 fn stacked(kind: Kind, plans: &[Plan], turns: &[usize]) {
     RecordedTelemetry::with(kind, |telemetry| {
-        let Layers {
-            spans,
-            facade,
-            otel,
-        } = telemetry.layers();
+        let layers = telemetry.layers();
         let service = ServiceBuilder::new()
-            .layer(spans.0)
-            .layer(facade.0)
-            .layer(otel.1)
-            .layer(spans.2)
-            .layer(spans.1)
-            .layer(facade.1)
-            .layer(otel.0)
+            .layer(layers.spans.0)
+            .layer(layers.facade.0)
+            .layer(layers.otel.1)
+            .layer(layers.spans.2)
+            .layer(layers.spans.1)
+            .layer(layers.facade.1)
+            .layer(layers.otel.0)
             .service(Scripted);
         run_callers(telemetry, kind, service, plans, turns);
     });
