@@ -1,12 +1,4 @@
-//! Exemplars of unsampled traces: only traces that keep rules select become exemplars.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+//! A recorder with keep rules behind each span backend, and layers in any order.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +6,6 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, mpsc},
     task::{Context as TaskContext, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -25,14 +16,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::StreamBody;
 use metrics::with_local_recorder;
-use opentelemetry::{
-    Context, KeyValue,
-    trace::{TraceContextExt, Tracer, TracerProvider},
-};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    trace::{InMemorySpanExporter, Sampler, SpanData, SpanExporter},
-};
+use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler};
 use suite_tests::net::{ScriptedBody, Step};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_otel_core::{End, Exchange, Observe, RequestInfo, ResponseHead, observe};
@@ -47,25 +32,26 @@ type Ids = [String; 2];
 
 /// The span backend of the layer.
 #[derive(Clone, Copy, Debug)]
-enum Backend {
+pub(crate) enum Backend {
     Tracing,
     OpenTelemetry,
     Records,
 }
 
-const BACKENDS: [Backend; 3] = [Backend::Tracing, Backend::OpenTelemetry, Backend::Records];
+pub(crate) const BACKENDS: [Backend; 3] =
+    [Backend::Tracing, Backend::OpenTelemetry, Backend::Records];
 
 /// A recorder that samples no trace, with keep rules.
-struct Setup {
-    backend: Backend,
-    recorder: Recorder,
+pub(crate) struct Setup {
+    pub(crate) backend: Backend,
+    pub(crate) recorder: Recorder,
     prometheus: Prometheus,
-    metrics: Box<dyn metrics::Recorder>,
-    spans: InMemorySpanExporter,
+    pub(crate) metrics: Box<dyn metrics::Recorder>,
+    pub(crate) spans: InMemorySpanExporter,
 }
 
 impl Setup {
-    fn new(backend: Backend, rules: Keep) -> Self {
+    pub(crate) fn new(backend: Backend, rules: Keep) -> Self {
         let spans = InMemorySpanExporter::default();
         let recorder = Recorder::builder(spans.clone())
             .sampler(Sampler::AlwaysOff)
@@ -75,7 +61,11 @@ impl Setup {
         Self::with_recorder(backend, recorder, spans)
     }
 
-    fn with_recorder(backend: Backend, recorder: Recorder, spans: InMemorySpanExporter) -> Self {
+    pub(crate) fn with_recorder(
+        backend: Backend,
+        recorder: Recorder,
+        spans: InMemorySpanExporter,
+    ) -> Self {
         let (metrics, prometheus) = Prometheus::builder().exemplars().build().unwrap();
         Self {
             backend,
@@ -87,7 +77,7 @@ impl Setup {
     }
 
     /// Sends requests with the subscriber and the metrics recorder of this setup.
-    fn send(&self, order: Order, requests: impl IntoIterator<Item = Request<()>>) {
+    pub(crate) fn send(&self, order: Order, requests: impl IntoIterator<Item = Request<()>>) {
         let subscriber = tracing_subscriber::registry().with(self.recorder.layer());
         tracing::subscriber::with_default(subscriber, || {
             with_local_recorder(&*self.metrics, || {
@@ -100,7 +90,7 @@ impl Setup {
         });
     }
 
-    fn layer(&self) -> TraceLayer<AnyBackend> {
+    pub(crate) fn layer(&self) -> TraceLayer<AnyBackend> {
         let layer = TraceLayer::server().grpc();
         match self.backend {
             Backend::Tracing => layer.any_backend(),
@@ -113,7 +103,7 @@ impl Setup {
     }
 
     /// Returns the trace ids and span ids of the exemplars.
-    fn exemplars(&self) -> BTreeSet<Ids> {
+    pub(crate) fn exemplars(&self) -> BTreeSet<Ids> {
         let request = Request::get("/metrics").header("accept", "application/openmetrics-text");
         let mut body = pin!(
             ready_now(self.prometheus.service().call(request.body(()).unwrap()))
@@ -139,7 +129,7 @@ impl Setup {
     }
 
     /// Returns the trace ids and span ids of the exported spans of requests.
-    fn exported(&self) -> BTreeSet<Ids> {
+    pub(crate) fn exported(&self) -> BTreeSet<Ids> {
         self.recorder.flush(Duration::from_secs(20)).unwrap();
         let spans = self.spans.get_finished_spans().unwrap();
         let ids = spans.iter().map(|span| {
@@ -156,7 +146,7 @@ impl Setup {
 
 /// The order of the layers, from the outside in.
 #[derive(Clone, Copy, Debug)]
-enum Order {
+pub(crate) enum Order {
     TraceMetrics,
     TraceMetricsPropagate,
     TracePropagateMetrics,
@@ -170,7 +160,7 @@ enum Order {
 }
 
 /// The orders in which a kept trace is an exemplar.
-const WITH_EXEMPLARS: [Order; 5] = [
+pub(crate) const WITH_EXEMPLARS: [Order; 5] = [
     Order::TraceMetrics,
     Order::TraceMetricsPropagate,
     Order::TracePropagateMetrics,
@@ -179,7 +169,7 @@ const WITH_EXEMPLARS: [Order; 5] = [
 ];
 
 /// The orders in which a kept trace is not an exemplar.
-const WITHOUT_EXEMPLARS: [Order; 5] = [
+pub(crate) const WITHOUT_EXEMPLARS: [Order; 5] = [
     Order::TraceMetricsCustom,
     Order::TraceCustomMetrics,
     Order::MetricsTrace,
@@ -248,7 +238,7 @@ impl Exchange for Annotates {
     }
 }
 
-fn request(method: &Method, action: &str) -> Request<()> {
+pub(crate) fn request(method: &Method, action: &str) -> Request<()> {
     let request = Request::builder().method(method).uri(format!("/{action}"));
     match action {
         // The parent is in another process.
@@ -265,7 +255,7 @@ fn request(method: &Method, action: &str) -> Request<()> {
     .unwrap()
 }
 
-async fn handle(request: Request<()>) -> io::Result<Response<Body>> {
+pub(crate) async fn handle(request: Request<()>) -> io::Result<Response<Body>> {
     let scripted = |steps: Vec<Step>| Body::new(ScriptedBody::new(steps));
     let mut response = Response::new(Body::from("hello"));
     match request.uri().path() {
@@ -300,7 +290,7 @@ async fn handle(request: Request<()>) -> io::Result<Response<Body>> {
 }
 
 /// Sends a request and reads the response until it is pending. Then drops it. Catches panics.
-fn drive<S, B>(mut service: S, request: Request<()>)
+pub(crate) fn drive<S, B>(mut service: S, request: Request<()>)
 where
     S: Service<Request<()>, Response = Response<B>, Error = io::Error>,
     B: http_body::Body<Data = Bytes>,
@@ -320,189 +310,4 @@ fn ready_now<T>(future: impl Future<Output = T>) -> T {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("the future is pending"),
     }
-}
-
-#[test]
-fn a_kept_trace_is_an_exemplar_however_its_request_ends() {
-    let slow = || Keep::default().slower_than(Duration::from_nanos(1));
-    for backend in BACKENDS {
-        for order in WITH_EXEMPLARS {
-            for (method, action, rules) in [
-                (Method::GET, "fails", Keep::errors()),
-                (Method::GET, "fails-empty", Keep::errors()),
-                (Method::GET, "called", Keep::errors()),
-                (Method::GET, "good", slow()),
-                (Method::GET, "marked", Keep::default()),
-                (Method::GET, "pending", Keep::errors()),
-                (Method::GET, "panics", Keep::errors()),
-                (Method::GET, "error", Keep::errors()),
-                (Method::GET, "endless", Keep::errors()),
-                (Method::GET, "body-fails", Keep::errors()),
-                (Method::GET, "body-panics", Keep::errors()),
-                (Method::POST, "shop.Cart/Fail", Keep::errors()),
-                (Method::POST, "shop.Cart/Get", slow()),
-            ] {
-                let case = format!("{backend:?} {order:?} {action}");
-                let setup = Setup::new(backend, rules);
-                setup.send(order, [request(&method, action)]);
-                let exported = setup.exported();
-                assert_eq!(exported.len(), 1, "{case}");
-                assert_eq!(setup.exemplars(), exported, "{case}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_trace_that_is_not_kept_is_no_exemplar() {
-    for backend in BACKENDS {
-        for order in WITH_EXEMPLARS.into_iter().chain(WITHOUT_EXEMPLARS) {
-            for (method, action) in [(Method::GET, "good"), (Method::POST, "shop.Cart/Get")] {
-                let case = format!("{backend:?} {order:?} {action}");
-                let setup = Setup::new(backend, Keep::errors());
-                setup.send(order, [request(&method, action)]);
-                assert_eq!(setup.exported().len(), 0, "{case}");
-                assert_eq!(setup.exemplars().len(), 0, "{case}");
-            }
-        }
-    }
-}
-
-#[test]
-fn in_other_orders_a_kept_trace_is_no_exemplar() {
-    for backend in BACKENDS {
-        for order in WITHOUT_EXEMPLARS {
-            for action in ["fails", "called", "pending", "panics", "endless"] {
-                let case = format!("{backend:?} {order:?} {action}");
-                let setup = Setup::new(backend, Keep::errors());
-                setup.send(order, [request(&Method::GET, action)]);
-                assert_eq!(setup.exported().len(), 1, "{case}");
-                assert_eq!(setup.exemplars().len(), 0, "{case}");
-            }
-        }
-    }
-}
-
-#[test]
-fn an_observer_of_the_application_ends_inside_the_open_span_of_a_kept_trace() {
-    for backend in BACKENDS {
-        for order in [Order::TraceMetricsCustom, Order::TraceCustomMetrics] {
-            let setup = Setup::new(backend, Keep::errors());
-            setup.send(order, [request(&Method::GET, "fails")]);
-            setup.exported();
-            let spans = setup.spans.get_finished_spans().unwrap();
-            let keys = spans[0].attributes.iter().map(|attribute| &attribute.key);
-            let is_annotated = { keys }.any(|key| key.as_str() == "shop.annotated");
-            assert!(is_annotated, "{backend:?} {order:?}");
-        }
-    }
-}
-
-const METHODS: [Method; 6] = [
-    Method::GET,
-    Method::POST,
-    Method::PUT,
-    Method::DELETE,
-    Method::PATCH,
-    Method::OPTIONS,
-];
-
-/// Failing requests whose durations are in different series.
-fn failing_requests() -> impl Iterator<Item = Request<()>> {
-    METHODS.iter().map(|method| request(method, "fails"))
-}
-
-#[test]
-fn a_trace_over_the_limit_of_a_second_is_no_exemplar() {
-    for backend in BACKENDS {
-        let setup = Setup::new(backend, Keep::errors().per_second(1));
-        setup.send(Order::TraceMetrics, failing_requests());
-        let exported = setup.exported();
-        assert!((1..METHODS.len()).contains(&exported.len()), "{exported:?}");
-        assert_eq!(setup.exemplars(), exported, "{backend:?}");
-    }
-}
-
-#[test]
-fn a_trace_without_room_is_no_exemplar() {
-    for backend in BACKENDS {
-        let setup = Setup::new(backend, Keep::errors());
-        let tracer = setup.recorder.tracer_provider().tracer("shop");
-        let open: Vec<_> = (0..10_000).map(|_| tracer.start("open")).collect();
-        setup.send(Order::TraceMetrics, [request(&Method::GET, "fails")]);
-        assert_eq!(setup.exported().len(), 0, "{backend:?}");
-        assert_eq!(setup.exemplars().len(), 0, "{backend:?}");
-        drop(open);
-        setup.send(Order::TraceMetrics, [request(&Method::GET, "fails")]);
-        let exported = setup.exported();
-        assert_eq!(exported.len(), 1, "{backend:?}");
-        assert_eq!(setup.exemplars(), exported, "{backend:?}");
-    }
-}
-
-/// An exporter that blocks in its first export until the test continues.
-#[derive(Debug)]
-struct BlockingExporter {
-    exports: mpsc::Sender<()>,
-    continues: std::sync::Mutex<mpsc::Receiver<()>>,
-    spans: InMemorySpanExporter,
-}
-
-impl SpanExporter for BlockingExporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let _ = self.exports.send(());
-        // After the first export, the channel is disconnected.
-        let _ = self.continues.lock().unwrap().recv();
-        self.spans.export(batch).await
-    }
-}
-
-#[test]
-fn a_kept_trace_that_finds_the_queue_full_is_no_exemplar() {
-    for backend in BACKENDS {
-        let spans = InMemorySpanExporter::default();
-        let ((exports, exporting), (go_on, continues)) = (mpsc::channel(), mpsc::channel());
-        let exporter = BlockingExporter {
-            exports,
-            continues: continues.into(),
-            spans: spans.clone(),
-        };
-        let recorder = Recorder::builder(exporter)
-            .sampler(Sampler::AlwaysOff)
-            .keep(Keep::errors())
-            .queue_size(1)
-            .build()
-            .unwrap();
-        let setup = Setup::with_recorder(backend, recorder, spans);
-        let mut requests = failing_requests();
-        setup.send(Order::TraceMetrics, requests.next());
-        // The queue has a free place, and the export thread does not empty it.
-        exporting.recv().unwrap();
-        setup.send(Order::TraceMetrics, requests);
-        drop(go_on);
-        let exported = setup.exported();
-        assert_eq!(exported.len(), 2, "{backend:?}");
-        assert_eq!(setup.exemplars(), exported, "{backend:?}");
-    }
-}
-
-#[test]
-fn a_span_whose_child_is_open_is_no_exemplar_and_arrives_later() {
-    let setup = Setup::new(Backend::Tracing, Keep::errors());
-    let subscriber = Arc::new(tracing_subscriber::registry().with(setup.recorder.layer()));
-    let mut child = None;
-    tracing::subscriber::with_default(subscriber, || {
-        with_local_recorder(&*setup.metrics, || {
-            let inner = service_fn(|request| {
-                child = Some(tracing::info_span!("child"));
-                handle(request)
-            });
-            let layer = observe((setup.layer(), MetricsLayer::server()));
-            drive(layer.layer(inner), request(&Method::GET, "fails"));
-        });
-        assert_eq!(setup.exported().len(), 0);
-        drop(child.take());
-    });
-    assert_eq!(setup.exported().len(), 2);
-    assert_eq!(setup.exemplars().len(), 0);
 }
