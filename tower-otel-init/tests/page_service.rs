@@ -130,11 +130,12 @@ async fn mounted() {
     }
 }
 
-#[test]
-fn the_page_is_served_where_the_application_mounts_it() {
+/// Runs a test of this file with a page in a process of its own.
+fn run_with_page(test: &str, variables: &[(&str, &str)]) {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["mounted", "--exact", "--ignored"])
+        .args([test, "--exact", "--ignored"])
         .env("TELEMETRY_PAGE", "service")
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout);
@@ -142,6 +143,11 @@ fn the_page_is_served_where_the_application_mounts_it() {
         child.status.success() && output.contains("1 passed"),
         "{output}"
     );
+}
+
+#[test]
+fn the_page_is_served_where_the_application_mounts_it() {
+    run_with_page("mounted", &[]);
 }
 
 /// The test below runs this in a process of its own.
@@ -169,17 +175,8 @@ async fn mounted_for_other_machines() {
 
 #[test]
 fn other_machines_read_a_mounted_page_only_if_that_is_allowed() {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["mounted_for_other_machines", "--exact", "--ignored"])
-        .env("TELEMETRY_PAGE", "service")
-        .env("TELEMETRY_PAGE_REMOTE", "true")
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && output.contains("1 passed"),
-        "{output}"
-    );
+    let remote = ("TELEMETRY_PAGE_REMOTE", "true");
+    run_with_page("mounted_for_other_machines", &[remote]);
 }
 
 #[test]

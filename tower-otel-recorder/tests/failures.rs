@@ -7,7 +7,6 @@
 mod support;
 
 use std::{
-    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,10 +16,9 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 use tower_otel_recorder::Recorder;
-use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::support::{LONG, Memory, build, record, start, wait_until};
+use crate::support::{LONG, Memory, build, event_text, record, start, wait_until};
 
 /// An exporter that fails with a password in its error.
 #[derive(Debug)]
@@ -89,17 +87,7 @@ impl Warnings {
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap().push(text.0);
-    }
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
+        self.0.lock().unwrap().push(event_text(event));
     }
 }
 

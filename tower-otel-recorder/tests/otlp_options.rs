@@ -10,17 +10,15 @@
 mod support;
 
 use std::{
-    fmt,
     io::ErrorKind,
     sync::{Arc, Mutex},
 };
 
 use collector::faulty::{FaultyCollector, Reply};
 use tower_otel_recorder::{OtlpExporter, Recorder};
-use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::support::{LONG, build, record};
+use crate::support::{LONG, build, event_text, record};
 
 fn error(exporter: OtlpExporter) -> String {
     let error = Recorder::builder(exporter).build().unwrap_err();
@@ -192,18 +190,8 @@ struct Warnings(Arc<Mutex<Vec<String>>>);
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if *event.metadata().level() == tracing::Level::WARN {
-            let mut text = Text(String::new());
-            event.record(&mut text);
-            self.0.lock().unwrap().push(text.0);
+            self.0.lock().unwrap().push(event_text(event));
         }
-    }
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.push_str(&format!("{field}={value:?} "));
     }
 }
 

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod migrate;
 pub mod net;
 pub mod otlp;
+pub mod response;
 pub mod sampler;
 pub mod server;
 pub mod table;

@@ -215,6 +215,22 @@ impl TestTelemetry {
         self.installed.metrics.clone()
     }
 
+    /// Waits until the metrics `{prefix}_requests_*` count an exchange that has ended, and returns its span.
+    pub async fn only_span(&self, prefix: &str) -> SpanData {
+        let total = format!("{prefix}_requests_total");
+        let in_flight = format!("{prefix}_requests_in_flight");
+        self.wait_until("the exchange ends", |telemetry| {
+            !telemetry.spans().is_empty()
+                && telemetry.sum(&total, &[]) > 0.0
+                && telemetry.sum(&in_flight, &[]) == 0.0
+        })
+        .await;
+        match <[SpanData; 1]>::try_from(self.spans()) {
+            Ok([span]) => span,
+            Err(spans) => panic!("one span, not {spans:#?}"),
+        }
+    }
+
     /// Waits until the condition is true. Other tasks of the thread run at the same time.
     pub async fn wait_until(&self, description: &str, mut condition: impl FnMut(&Self) -> bool) {
         let waiting = async {

@@ -11,14 +11,12 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, Ready},
+    future::Ready,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -40,7 +38,7 @@ use opentelemetry_sdk::{
 };
 use suite_tests::{
     backend::Backend,
-    in_process::hello,
+    in_process::{hello, poll_to_end},
     telemetry::{TestTelemetry, text},
 };
 use tower::{Layer, Service, service_fn};
@@ -65,14 +63,7 @@ where
     B: Body,
 {
     let request = Request::get("http://api.example/").body(()).unwrap();
-    let exchange = AssertUnwindSafe(|| {
-        let cx = &mut Context::from_waker(Waker::noop());
-        let mut future = pin!(service.call(request));
-        if let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) {
-            let mut body = pin!(response.into_body());
-            while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
-        }
-    });
+    let exchange = AssertUnwindSafe(|| poll_to_end(service, request));
     let panic = catch_unwind(exchange).err()?;
     panic.downcast_ref().copied()
 }

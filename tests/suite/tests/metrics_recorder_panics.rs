@@ -29,6 +29,7 @@ use metrics::{
     Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit, with_local_recorder,
 };
+use suite_tests::in_process::poll_to_end;
 use tokio_stream::{Iter, iter};
 use tower::{Layer, Service, service_fn};
 use tower_otel_metrics::{MetricsLayer, Names};
@@ -149,14 +150,7 @@ where
     B: Body,
 {
     let request = request(path, content_type);
-    let exchange = AssertUnwindSafe(|| {
-        let cx = &mut Context::from_waker(Waker::noop());
-        let mut future = pin!(service.call(request));
-        if let Poll::Ready(Ok(response)) = future.as_mut().poll(cx) {
-            let mut body = pin!(response.into_body());
-            while let Poll::Ready(Some(Ok(_))) = body.as_mut().poll_frame(cx) {}
-        }
-    });
+    let exchange = AssertUnwindSafe(|| poll_to_end(service, request));
     catch_unwind(exchange).is_err()
 }
 

@@ -38,14 +38,7 @@ struct Global<'a> {
 
 /// Runs a program and returns what it has seen.
 pub(crate) fn run(program: &Program, running: &Running) -> Vec<Seen<SpanId>> {
-    let mut global = Global {
-        program,
-        running,
-        spans: Vec::new(),
-        is_seen: Vec::new(),
-        is_sampled: Vec::new(),
-        seen: Vec::new(),
-    };
+    let mut global = Global::new(program, running);
     std::thread::scope(|scope| {
         let threads = [(); THREADS].map(|()| {
             let (call, calls) = mpsc::channel::<(usize, Option<Operation>, Global<'_>)>();
@@ -67,15 +60,7 @@ pub(crate) fn run(program: &Program, running: &Running) -> Vec<Seen<SpanId>> {
         let ends = (0..THREADS).map(|thread| (usize::MAX, thread, None));
         for (step, thread, operation) in steps.chain(ends) {
             let (call, answers) = &threads[thread];
-            let empty = Global {
-                program,
-                running,
-                spans: Vec::new(),
-                is_seen: Vec::new(),
-                is_sampled: Vec::new(),
-                seen: Vec::new(),
-            };
-            let moved = std::mem::replace(&mut global, empty);
+            let moved = std::mem::replace(&mut global, Global::new(program, running));
             call.send((step, operation, moved)).unwrap();
             global = answers.recv().unwrap();
         }
@@ -91,7 +76,18 @@ impl Local {
     }
 }
 
-impl Global<'_> {
+impl<'a> Global<'a> {
+    const fn new(program: &'a Program, running: &'a Running) -> Self {
+        Self {
+            program,
+            running,
+            spans: Vec::new(),
+            is_seen: Vec::new(),
+            is_sampled: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
     fn span(&self, index: usize) -> Option<&Span> {
         self.spans.get(index)?.as_ref()
     }

@@ -196,3 +196,18 @@ pub(crate) fn record(recorder: &Recorder, spans: usize) {
         drop(start(recorder, "test"));
     }
 }
+
+/// Returns the fields of an event, each as `field=value `.
+pub(crate) fn event_text(event: &tracing::Event<'_>) -> String {
+    struct Text(String);
+
+    impl tracing::field::Visit for Text {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            self.0.push_str(&format!("{field}={value:?} "));
+        }
+    }
+
+    let mut text = Text(String::new());
+    event.record(&mut text);
+    text.0
+}

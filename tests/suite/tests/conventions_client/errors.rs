@@ -83,15 +83,7 @@ async fn a_reqwest_timeout_has_error_type_timeout() {
         client
             .send_reqwest_with(reqwest_client_to(Http::One, client.server), request)
             .await;
-        let span = client.next_span().await;
-        assert_eq!(span.status, Status::error(""));
-        assert_span_attributes(
-            &span,
-            &[
-                ("error.type", Str("timeout")),
-                ("http.response.status_code", Absent),
-            ],
-        );
+        assert_timeout(&client).await;
     }
 }
 
@@ -105,15 +97,7 @@ async fn a_tower_timeout_inside_the_layer_has_error_type_timeout() {
         client
             .send_with(with_timeout_layer, request("GET http://api.example/stall"))
             .await;
-        let span = client.next_span().await;
-        assert_eq!(span.status, Status::error(""));
-        assert_span_attributes(
-            &span,
-            &[
-                ("error.type", Str("timeout")),
-                ("http.response.status_code", Absent),
-            ],
-        );
+        assert_timeout(&client).await;
     }
 }
 
@@ -250,4 +234,16 @@ async fn a_truncated_response_has_an_error_type_and_a_status_code() {
             );
         }
     }
+}
+
+async fn assert_timeout(client: &Client) {
+    let span = client.next_span().await;
+    assert_eq!(span.status, Status::error(""));
+    assert_span_attributes(
+        &span,
+        &[
+            ("error.type", Str("timeout")),
+            ("http.response.status_code", Absent),
+        ],
+    );
 }

@@ -3,6 +3,7 @@
 use axum::Router;
 use http::Request;
 use http_body_util::Empty;
+use opentelemetry_sdk::trace::SpanData;
 use suite_tests::{
     backend::Backend,
     net::Http,
@@ -50,14 +51,7 @@ async fn the_route_of_a_server_is_not_the_template_of_a_request_that_it_forwards
                 ));
             let server = Server::serve_router(backend, telemetry, router).await;
             let (_, _open) = send_raw(server.address, "GET /x HTTP/1.1\nHost: front.example").await;
-            server
-                .telemetry
-                .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
-                .await;
-            let spans = server.telemetry.spans();
-            let [client, front] = spans.as_slice() else {
-                panic!("two spans, not {spans:#?}");
-            };
+            let [client, front] = &two_spans(&server).await;
             assert_span_attributes(front, &[("http.route", Str("/received/{id}"))]);
             assert_span_attributes(client, &[("url.template", own.map_or(Absent, Str))]);
         }
@@ -86,14 +80,7 @@ async fn a_client_span_in_a_handler_is_a_child_of_the_server_span() {
         });
         let server = Server::with_router(backend, telemetry, TraceLayer::server(), router).await;
         let (_, _open) = send_raw(server.address, "GET / HTTP/1.1\nHost: front.example").await;
-        server
-            .telemetry
-            .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
-            .await;
-        let spans = server.telemetry.spans();
-        let [client, front] = spans.as_slice() else {
-            panic!("two spans, not {spans:#?}");
-        };
+        let [client, front] = &two_spans(&server).await;
         assert_eq!(client.parent_span_id, front.span_context.span_id());
         assert_eq!(
             client.span_context.trace_id(),
@@ -103,4 +90,13 @@ async fn a_client_span_in_a_handler_is_a_child_of_the_server_span() {
         assert_span_attributes(client, &[("server.address", Str("api.example"))]);
         assert_span_attributes(front, &[("server.address", Str("front.example"))]);
     }
+}
+
+/// Waits until two spans have ended and returns them.
+async fn two_spans(server: &Server) -> [SpanData; 2] {
+    server
+        .telemetry
+        .wait_until("both spans end", |telemetry| telemetry.spans().len() == 2)
+        .await;
+    server.telemetry.spans().try_into().unwrap()
 }
