@@ -104,7 +104,7 @@ const GROUPS: &[(&str, &[Line])] = &[
             line("metrics", "no-op")
                 .at_most(1.5, "yardstick of metrics")
                 .allocating(1.0),
-            line("metrics, around", "bare").allocating(0.0),
+            line("metrics, around", "bare"),
             line("metrics, otel", "no-op"),
             line("yardstick of record + metrics", "no-op"),
             line("record + metrics", "no-op")

@@ -128,26 +128,27 @@ fn check(limit: &Limit, samples: &Samples) -> (Estimate, Option<Estimate>, Check
     let absolute = limit.at_most.map(|at_most| Verdict::of(cost, at_most));
     let relative = limit.beside.zip(factor);
     let relative = relative.map(|((_, most), factor)| Verdict::of(factor, most));
-    let is_reached = |verdict: Option<Verdict>| verdict == Some(Verdict::Under);
-    let is_missed = |verdict: Option<Verdict>| verdict == Some(Verdict::Over);
+    let is_under = |verdict: Option<Verdict>| verdict == Some(Verdict::Under);
+    let is_over = |verdict: Option<Verdict>| verdict == Some(Verdict::Over);
     let (is_met, is_missed) = match limit.either {
         true => (
-            is_reached(absolute) || is_reached(relative),
-            is_missed(absolute) && is_missed(relative),
+            is_under(absolute) || is_under(relative),
+            is_over(absolute) && is_over(relative),
         ),
         false => (
             absolute.is_none_or(|verdict| verdict == Verdict::Under)
                 && relative.is_none_or(|verdict| verdict == Verdict::Under),
-            is_missed(absolute) || is_missed(relative),
+            is_over(absolute) || is_over(relative),
         ),
     };
     let yardstick = limit.beside.filter(|(arm, _)| arm.starts_with("yardstick"));
     let yardstick_misses = yardstick
         .zip(limit.at_most)
-        .is_some_and(|((arm, _), most)| Verdict::of(added(arm), most) == Verdict::Over);
+        .is_some_and(|((arm, _), most)| added(arm).median >= most);
+    let is_at_limit = yardstick_misses && !is_over(relative);
     let check = match (is_met, is_missed) {
         (true, _) => Check::Met,
-        (false, true) if yardstick_misses => Check::AtItsLimit,
+        (false, true) if is_at_limit => Check::AtItsLimit,
         (false, true) => Check::Missed,
         (false, false) => Check::Unknown,
     };
@@ -262,6 +263,7 @@ mod tests {
         assert_eq!(checked(&LIMIT, 1.9, 1.5), Check::Missed);
         assert_eq!(checked(&LIMIT, 2.1, 1.9), Check::Missed);
         assert_eq!(checked(&LIMIT, 2.5, 2.1), Check::AtItsLimit);
+        assert_eq!(checked(&LIMIT, 2.7, 2.1), Check::Missed);
     }
 
     #[test]
