@@ -172,9 +172,10 @@ impl TraceRing {
                 false => &mut self.ordinary,
             };
             group.remove(trace, trace.bytes());
-            // One place keeps its buffers for the next trace. They do not count, so others are freed.
-            if !self.free.is_empty() {
-                trace.free();
+            // One place keeps small buffers for the next trace. They do not count, so others are freed.
+            match self.free.is_empty() {
+                true => trace.clear(),
+                false => trace.free(),
             }
             self.free.push(place);
             self.version += 1;

@@ -76,6 +76,21 @@ fn large_spans_never_exceed_the_bytes() {
 }
 
 #[test]
+fn places_without_a_trace_have_small_buffers() {
+    let mut ring = TraceRing::default();
+    let large = "x".repeat(100_000);
+    for trace in 1..=500 {
+        let mut span = span(trace, "a");
+        span.attributes.push(text("large", &large));
+        add(&mut ring, &span, "shop");
+        let free = ring.free.iter().map(|place| ring.places[*place].bytes());
+        let allowed = 1000 * ring.free.len() + (16 << 10);
+        assert!(free.sum::<usize>() <= allowed, "{trace}");
+    }
+    assert!(!ring.free.is_empty());
+}
+
+#[test]
 fn a_trace_of_many_spans_is_cut_and_counted() {
     let mut ring = TraceRing::default();
     let mut child = span(1, "child");

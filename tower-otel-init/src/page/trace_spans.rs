@@ -85,7 +85,7 @@ impl TraceSpans {
     }
 
     /// Removes all spans. Keeps the source, which the next span usually has, and small buffers.
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.messages.clear();
         self.other_sources.clear();
         self.count = 0;
