@@ -15,6 +15,7 @@ use crate::builder::TelemetryBuilder;
 use crate::config::Config;
 use crate::error::InitError;
 use crate::layers::Layers;
+use crate::metrics_config::MetricsConfig;
 use crate::propagation;
 use crate::running_telemetry::RunningTelemetry;
 use crate::summary::port_warning;
@@ -163,6 +164,10 @@ impl RunningTelemetry {
         }
         if let Some(provider) = &self.meter_provider {
             global::set_meter_provider(provider.clone());
+        }
+        // Without the feature, there is no recorder even if nobody has disabled metrics.
+        if cfg!(feature = "prometheus") && config.metrics == MetricsConfig::default() {
+            tower_otel_metrics::expect_no_recorder();
         }
         for warning in &self.warnings {
             warn(&warning.to_string());

@@ -24,7 +24,6 @@ use crate::log_pipeline::logger_provider;
 use crate::metric_pipeline::meter_provider;
 #[cfg(feature = "prometheus")]
 use crate::metric_sender::MetricSender;
-use crate::metrics_config::MetricsConfig;
 #[cfg(feature = "prometheus")]
 use crate::metrics_printer::MetricsPrinter;
 #[cfg(feature = "prometheus")]
@@ -50,10 +49,6 @@ impl TelemetryBuilder {
     /// The recorder of the `metrics` facade is installed only if `global`, because a process can have only one.
     pub(crate) fn start(&self, global: bool) -> Result<(RunningTelemetry, Config), InitError> {
         let (config, warnings) = Config::resolve(&self.settings, &process_variable)?;
-        // Without the feature, there is no recorder even if nobody has disabled metrics.
-        if global && cfg!(feature = "prometheus") && config.metrics == MetricsConfig::default() {
-            tower_otel_metrics::expect_no_recorder();
-        }
         let resource = resource::build(&config.resource_attributes);
         let mut telemetry =
             RunningTelemetry::idle(global, summary(&config, global), &config, warnings);

@@ -70,10 +70,9 @@ impl EventStream {
 
 fn update(state: &PageState, sent: Option<u64>) -> Update {
     let mut text = event("overview", &state.overview(Instant::now()));
-    let mut version = sent;
-    if let Some((changes, changed)) = state.trace_changes(sent) {
-        text.push_str(&event("traces", &changes));
-        version = Some(changed);
+    let (changes, version) = state.trace_changes(sent);
+    for part in &changes {
+        text.push_str(&event("traces", part));
     }
     Update { text, version }
 }

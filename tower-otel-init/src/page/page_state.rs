@@ -111,17 +111,17 @@ impl PageState {
         })
     }
 
-    /// Returns the changes of the list of traces after a version, and the current version. Returns `None` without changes.
-    pub(crate) fn trace_changes(&self, since: Option<u64>) -> Option<(Value, u64)> {
-        let traces = lock(&self.traces);
-        let version = traces.version();
-        if since == Some(version) {
-            return None;
+    /// Returns the changes of the list of traces after a version, in parts, and the version up to which they are complete.
+    pub(crate) fn trace_changes(&self, since: Option<u64>) -> (Vec<Value>, Option<u64>) {
+        let current = lock(&self.traces).version();
+        let (mut parts, mut version) = (Vec::new(), since);
+        while version.is_none_or(|version| version < current) {
+            // Unlocked after each part, so that the export thread waits neither for all copies nor for the titles.
+            let changes = lock(&self.traces).changes_since(version.unwrap_or(0));
+            parts.push(changes.json());
+            version = Some(changes.version);
         }
-        let changes = traces.changes_since(since.unwrap_or(0));
-        // Unlocked, so that the export thread does not wait for the titles.
-        drop(traces);
-        Some((changes.json(), version))
+        (parts, version)
     }
 
     /// Calls a function while another thread could hold the lock of the traces.
@@ -165,6 +165,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -184,6 +185,29 @@ mod tests {
         assert_eq!(state.search("ÄRGER"), [1]);
         assert!(state.search("no such text").is_empty());
         assert_eq!(state.search("shop").len(), 2);
+    }
+
+    #[test]
+    fn many_large_changes_are_copied_in_parts_that_contain_each_trace_once() {
+        let state = PageState::new("shop".to_owned());
+        let add = |trace, name: &str| {
+            let mut span = span(trace, name);
+            span.attributes.push(text("large", &"x".repeat(100_000)));
+            state.add(&span.encode_to_vec(), state.own_sources().with_scope(""));
+        };
+        (1..=30).for_each(|trace| add(trace, "a"));
+        let (parts, version) = state.trace_changes(None);
+        assert!(parts.len() >= 10, "{}", parts.len());
+        let numbers = parts.iter().flat_map(|part| {
+            let changed = part["changed"].as_array().into_iter().flatten();
+            changed.map(|trace| trace["number"].as_u64())
+        });
+        assert!(numbers.eq((1..=30).map(Some)));
+        assert_eq!(state.trace_changes(version), (Vec::new(), version));
+        add(7, "b");
+        let (parts, _) = state.trace_changes(version);
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0]["changed"][0]["number"], 7);
     }
 
     #[test]

@@ -130,7 +130,12 @@ impl PageTrace {
         self.dropped_spans
     }
 
-    /// Frees the buffers.
+    /// Removes the spans. Keeps small buffers.
+    pub(crate) fn clear(&mut self) {
+        self.spans.clear();
+    }
+
+    /// Removes the spans and frees the buffers.
     pub(crate) fn free(&mut self) {
         self.spans = TraceSpans::default();
     }

@@ -165,17 +165,19 @@ impl Routes {
     }
 
     fn trace(&self, id: &str) -> Response<ResponseBody> {
-        let Some((spans, dropped)) = TraceId::from_hex(id)
-            .ok()
-            .and_then(|id| self.state.trace(id))
-        else {
+        let too_many = || busy("too many traces are being read\n");
+        // Taken before the spans are copied, because the export thread waits for the copy.
+        let Some(body) = self.sent_traces.take(TraceBody::empty(), Instant::now()) else {
+            return too_many();
+        };
+        let id = TraceId::from_hex(id).ok();
+        let Some((spans, dropped)) = id.and_then(|id| self.state.trace(id)) else {
             let text = "no such trace: it has been removed, or the id is not one\n";
             return response(StatusCode::NOT_FOUND, TEXT, text);
         };
-        let body = TraceBody::new(spans, dropped);
-        match self.sent_traces.take(body, Instant::now()) {
-            Some(body) => response(StatusCode::OK, JSON, ResponseBody::Trace(body)),
-            None => busy("too many traces are being read\n"),
+        match body.read(|body| *body = TraceBody::new(spans, dropped)) {
+            Some(()) => response(StatusCode::OK, JSON, ResponseBody::Trace(body)),
+            None => too_many(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -85,6 +85,35 @@ fn traces_that_nobody_reads_and_browsers_are_limited() {
             open.pop();
             let next = send(&routes, Method::GET, path).await;
             assert_eq!(next.status(), StatusCode::OK, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_trace_that_is_refused_is_not_copied() {
+    let (routes, _thread) = routes();
+    let trace = format!("/traces/{:032x}", 1);
+    run(async {
+        let mut open = Vec::new();
+        for _ in 0..MAX_SENT_TRACES {
+            open.push(send(&routes, Method::GET, &trace).await);
+        }
+        let mut refused = pin!(send(&routes, Method::GET, &trace));
+        // A copy would wait for the lock forever.
+        let refused = routes.state.with_locked_traces(|| {
+            let mut context = Context::from_waker(Waker::noop());
+            refused.as_mut().poll(&mut context)
+        });
+        let Poll::Ready(refused) = refused else {
+            unreachable!("the response waits");
+        };
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        open.clear();
+        let missing = format!("/traces/{:032x}", 2);
+        for _ in 0..=MAX_SENT_TRACES {
+            open.push(send(&routes, Method::GET, &missing).await);
+            let status = open.last().unwrap().status();
+            assert_eq!(status, StatusCode::NOT_FOUND, "it takes no place");
         }
     });
 }

@@ -26,6 +26,11 @@ enum State {
 }
 
 impl TraceBody {
+    /// Returns a body without spans.
+    pub(crate) fn empty() -> Self {
+        Self::new(TraceSpans::default(), 0)
+    }
+
     /// Returns the body with these spans and the number of dropped ones.
     pub(crate) fn new(spans: TraceSpans, dropped: u64) -> Self {
         let start = format!("{{\"dropped\":{dropped},\"spans\":[");

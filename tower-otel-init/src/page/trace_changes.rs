@@ -7,9 +7,11 @@ use crate::page::span_json::micros;
 use crate::page::trace_spans::TraceSpans;
 use crate::page::trace_title::title;
 
-/// The changed traces, and the numbers of all traces.
+/// Changed traces, and the numbers of all traces.
 #[derive(Debug)]
 pub(crate) struct TraceChanges {
+    /// The version up to which all changes are included.
+    pub(crate) version: u64,
     pub(crate) changed: Vec<TraceEntry>,
     pub(crate) numbers: Vec<u64>,
 }

@@ -15,6 +15,9 @@ use crate::page::trace_index::TraceIndex;
 pub(crate) const MAX_TRACES: usize = 500;
 pub(crate) const MAX_BYTES: usize = 32 << 20;
 
+/// The number of bytes of messages after which no further trace is copied, because the export thread waits for the copy.
+const MAX_COPIED: usize = 256 << 10;
+
 /// Traces in the order of their first span. Traces with an error and slow traces are removed last. They use at most half of the
 /// room.
 ///
@@ -172,9 +175,10 @@ impl TraceRing {
                 false => &mut self.ordinary,
             };
             group.remove(trace, trace.bytes());
-            // One place keeps its buffers for the next trace. They do not count, so others are freed.
-            if !self.free.is_empty() {
-                trace.free();
+            // One place keeps small buffers for the next trace. They do not count, so others are freed.
+            match self.free.is_empty() {
+                true => trace.clear(),
+                false => trace.free(),
             }
             self.free.push(place);
             self.version += 1;
@@ -191,11 +195,23 @@ impl TraceRing {
         places.filter_map(|(_, place)| self.places.get(*place))
     }
 
-    /// Returns the traces that changed after a version, and the numbers of all traces.
+    /// Returns the first traces that changed after a version, up to [`MAX_COPIED`], and the numbers of all traces.
     pub(crate) fn changes_since(&self, version: u64) -> TraceChanges {
         let changed = self.traces().filter(|trace| trace.version > version);
+        let mut changed: Vec<_> = changed.collect();
+        changed.sort_unstable_by_key(|trace| trace.version);
+        let mut rest = changed.into_iter();
+        let (mut entries, mut copied) = (Vec::new(), 0);
+        while copied < MAX_COPIED
+            && let Some(trace) = rest.next()
+        {
+            let entry = trace.entry();
+            copied += entry.title.end();
+            entries.push(entry);
+        }
         TraceChanges {
-            changed: changed.map(PageTrace::entry).collect(),
+            version: rest.next().map_or(self.version, |next| next.version - 1),
+            changed: entries,
             numbers: self.traces().map(|trace| trace.number).collect(),
         }
     }

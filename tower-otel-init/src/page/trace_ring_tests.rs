@@ -76,6 +76,47 @@ fn large_spans_never_exceed_the_bytes() {
 }
 
 #[test]
+fn places_without_a_trace_have_small_buffers() {
+    let mut ring = TraceRing::default();
+    let large = "x".repeat(100_000);
+    for trace in 1..=500 {
+        let mut span = span(trace, "a");
+        span.attributes.push(text("large", &large));
+        add(&mut ring, &span, "shop");
+        let free = ring.free.iter().map(|place| ring.places[*place].bytes());
+        let allowed = 1000 * ring.free.len() + (16 << 10);
+        assert!(free.sum::<usize>() <= allowed, "{trace}");
+    }
+    assert!(!ring.free.is_empty());
+}
+
+#[test]
+fn the_changes_of_one_lock_are_limited_in_bytes_and_a_trace_that_changes_meanwhile_is_in_later_ones()
+ {
+    let mut ring = TraceRing::default();
+    let large = "x".repeat(100_000);
+    for trace in 1..=20 {
+        let mut span = span(trace, "a");
+        span.attributes.push(text("large", &large));
+        add(&mut ring, &span, "shop");
+    }
+    let (mut seen, mut version) = (Vec::new(), 0);
+    while version < ring.version() {
+        let changes = ring.changes_since(version);
+        let copied = changes.changed.iter().map(|trace| trace.title.end());
+        assert!(copied.sum::<usize>() < 400_000);
+        assert!(changes.version > version && changes.numbers.len() == 20);
+        if version == 0 {
+            // It is in the first changes already.
+            add(&mut ring, &span(1, "late"), "shop");
+        }
+        seen.extend(changes.changed.iter().map(|trace| trace.number));
+        version = changes.version;
+    }
+    assert_eq!(seen, (1..=20).chain([1]).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_trace_of_many_spans_is_cut_and_counted() {
     let mut ring = TraceRing::default();
     let mut child = span(1, "child");

@@ -18,7 +18,7 @@ const SPAN_OVERHEAD: usize = 128;
 const MAX_REUSED: usize = 16 << 10;
 
 /// The spans of a trace, in the order of their arrival.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct TraceSpans {
     messages: Vec<u8>,
     count: usize,
@@ -42,6 +42,30 @@ impl StoredSpan<'_> {
     /// Returns the decoded span. Malformed messages are not stored, so `None` does not occur.
     pub(crate) fn decode(&self) -> Option<Span> {
         Span::decode(self.message).ok()
+    }
+}
+
+impl Clone for TraceSpans {
+    fn clone(&self) -> Self {
+        let mut clone = Self::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    /// Reuses the buffers.
+    fn clone_from(&mut self, other: &Self) {
+        let Self {
+            messages,
+            count,
+            source,
+            other_sources,
+            source_bytes,
+        } = self;
+        messages.clone_from(&other.messages);
+        *count = other.count;
+        source.clone_from(&other.source);
+        other_sources.clone_from(&other.other_sources);
+        *source_bytes = other.source_bytes;
     }
 }
 
@@ -85,7 +109,7 @@ impl TraceSpans {
     }
 
     /// Removes all spans. Keeps the source, which the next span usually has, and small buffers.
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.messages.clear();
         self.other_sources.clear();
         self.count = 0;
@@ -220,6 +244,24 @@ mod tests {
         spans.restart(b"d", &source("stock"));
         assert_eq!(texts(&spans), ["d of stock"]);
         assert!(spans.messages.capacity() < capacity);
+    }
+
+    #[test]
+    fn a_copy_into_used_spans_reuses_the_buffers() {
+        let (mut copy, mut spans) = (TraceSpans::default(), TraceSpans::default());
+        copy.restart(&[1; 100], &source("shop"));
+        push(&mut copy, "b", "stock");
+        let buffers = (copy.messages.as_ptr(), copy.other_sources.as_ptr());
+        spans.restart(b"c", &source("billing"));
+        push(&mut spans, "d", "mail");
+        copy.clone_from(&spans);
+        assert_eq!(texts(&copy), ["c of billing", "d of mail"]);
+        assert_eq!((copy.len(), copy.bytes()), (spans.len(), spans.bytes()));
+        assert_eq!(
+            (copy.messages.as_ptr(), copy.other_sources.as_ptr()),
+            buffers
+        );
+        assert_eq!(texts(&spans.clone()), texts(&spans));
     }
 
     #[test]

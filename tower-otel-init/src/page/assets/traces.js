@@ -205,7 +205,7 @@ function title({ name, path, target }) {
 
 /** Whether the status code has this first digit. If the root has no status, those of the other spans count, such as of a client. */
 function hasStatus({ code, classes }, digit) {
-  return code === null ? classes.includes(digit) : code.startsWith(digit);
+  return code?.startsWith(digit) ?? classes.includes(digit);
 }
 
 /** The status code, and what has failed if that is something else. */
