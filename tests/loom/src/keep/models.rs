@@ -7,9 +7,10 @@ use opentelemetry::TraceId;
 
 use super::{
     held_bytes::HeldBytes,
-    held_trace::{Decision, Ended, HeldTrace, Opened, SPAN_BYTES, TRACE_BYTES},
+    held_trace::{HeldTrace, SPAN_BYTES, TRACE_BYTES},
     rate_limit::RateLimit,
     rules::KeepReason,
+    span_results::{Decision, Ended, Opened},
 };
 
 fn trace() -> HeldTrace<u8> {
