@@ -91,6 +91,16 @@ fn a_change_during_the_end_does_not_reach_the_next_span() {
 }
 
 #[test]
+fn the_first_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    loom::model(models::the_first_change_during_the_end_of_a_held_span_keeps_no_bytes);
+}
+
+#[test]
+fn another_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    loom::model(models::another_change_during_the_end_of_a_held_span_keeps_no_bytes);
+}
+
+#[test]
 fn the_bytes_of_the_queue_hold_for_two_threads() {
     loom::model(models::the_bytes_of_the_queue_hold_for_two_threads);
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use loom::thread;
-use opentelemetry::TraceId;
+use opentelemetry::{KeyValue, TraceId};
 
 use super::{
     held_bytes::HeldBytes,
@@ -11,6 +11,12 @@ use super::{
     rate_limit::RateLimit,
     rules::KeepReason,
     span_results::{Decision, Ended, Opened},
+};
+use crate::{
+    allowance::LendBytes,
+    changes::ContextChanges,
+    limits::Limits,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 fn trace() -> HeldTrace<u8> {
@@ -106,4 +112,49 @@ pub fn the_bytes_of_a_trace_are_bounded() {
     let other = thread::spawn(move || other.open_child() == Opened::Recorded);
     let opened = trace.open_child() == Opened::Recorded;
     assert!(opened != other.join().unwrap());
+}
+
+/// The number of bytes that are lent.
+struct Lender(AtomicUsize);
+
+impl LendBytes for Lender {
+    fn lend(&self, bytes: usize) -> bool {
+        self.0.fetch_add(bytes, Relaxed);
+        true
+    }
+
+    fn take_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// Changes a held span with this many earlier changes on another thread, while its owner ends it.
+fn change_held_during_the_end(earlier: usize) {
+    let lender = Arc::new(Lender(AtomicUsize::new(0)));
+    let changes = Arc::new(ContextChanges::new(Limits::default()));
+    let change = |changes: &ContextChanges, lender: &Arc<Lender>| {
+        let attribute = KeyValue::new("text", "x".repeat(1_000));
+        changes.change_held(lender, |extras, limits| extras.attribute(attribute, limits));
+    };
+    (0..earlier).for_each(|_| change(&changes, &lender));
+    let handler = {
+        let (changes, lender) = (Arc::clone(&changes), Arc::clone(&lender));
+        thread::spawn(move || change(&changes, &lender))
+    };
+    let count = changes
+        .end_held()
+        .map_or(0, |extras| extras.attributes.len());
+    assert!((earlier..=earlier + 1).contains(&count));
+    handler.join().unwrap();
+    assert_eq!(lender.0.load(Relaxed), 0);
+}
+
+/// A handler makes the first change of a held span while its owner ends it.
+pub fn the_first_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    change_held_during_the_end(0);
+}
+
+/// A handler makes the second change of a held span while its owner ends it.
+pub fn another_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    change_held_during_the_end(1);
 }
