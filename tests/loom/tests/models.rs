@@ -116,6 +116,11 @@ fn a_child_that_ends_with_its_root_is_exported_once() {
 }
 
 #[test]
+fn a_trace_with_too_many_excluded_spans_records_no_children() {
+    loom::model(models::a_trace_with_too_many_excluded_spans_records_no_children);
+}
+
+#[test]
 fn the_limit_of_a_second_holds_for_all_threads() {
     loom::model(models::the_limit_of_a_second_holds_for_all_threads);
 }

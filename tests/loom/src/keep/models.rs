@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use loom::thread;
-use opentelemetry::{KeyValue, TraceId};
+use opentelemetry::{KeyValue, SpanId, TraceId};
 
 use super::{
+    excluded_spans::MAX_EXCLUDED,
     held_bytes::HeldBytes,
     held_trace::{HeldTrace, SPAN_BYTES, TRACE_BYTES},
     rate_limit::RateLimit,
@@ -59,6 +60,20 @@ pub fn the_bytes_of_a_root_are_freed_once() {
     let parts = || parts.iter().flatten();
     assert_eq!(parts().filter(|part| part.has_bytes).count(), 1);
     assert_eq!(parts().map(|part| part.spans.len()).sum::<usize>(), 1);
+}
+
+/// One more span than allowed is excluded, while the children of the trace are dropped and its local root ends.
+pub fn a_trace_with_too_many_excluded_spans_records_no_children() {
+    let trace = Arc::new(trace());
+    let mut ids = (0..=MAX_EXCLUDED as u64).map(SpanId::from);
+    let last = ids.next_back().unwrap();
+    ids.for_each(|id| trace.exclude(id));
+    let excluding = Arc::clone(&trace);
+    let excluding = thread::spawn(move || excluding.exclude(last));
+    trace.evict_children(|| true);
+    trace.decide(Decision::Kept(KeepReason::Error));
+    excluding.join().unwrap();
+    assert_eq!(trace.open_child(), Opened::Full);
 }
 
 /// Two traces match the rules in the same second, and one trace per second is allowed.
