@@ -270,7 +270,7 @@ fn many_spans_that_started_while_there_were_no_rules_do_not_end_the_trace() {
 #[test]
 fn spans_of_another_recorder_do_not_belong_to_the_trace() {
     for rules in [None, Some(Keep::errors())] {
-        let scene = scene();
+        let _scene = scene();
         let other = other_recorder(rules);
         let _root = info_span!("root").entered();
         for _ in 0..MANY {
