@@ -340,12 +340,12 @@ mod tests {
             let ids = (0..=MAX_EXCLUDED as u64).map(SpanId::from);
             ids.for_each(|id| trace.exclude(id));
         };
-        let evict = |trace: &HeldTrace<u8>| drop(trace.evict_children(|| true));
-        let orders: [&[&dyn Fn(&HeldTrace<u8>)]; 3] =
-            [&[&exclude], &[&exclude, &evict], &[&evict, &exclude]];
-        for steps in orders {
+        for evicts in [[false, false], [true, false], [false, true]] {
             let trace = trace();
-            steps.iter().for_each(|step| step(&trace));
+            let evict = |evicts: bool| evicts.then(|| trace.evict_children(|| true));
+            evict(evicts[0]);
+            exclude(&trace);
+            evict(evicts[1]);
             assert_eq!(trace.open_child(), Opened::Full);
             trace.decide(Decision::Kept(KeepReason::Error));
             assert_eq!(trace.open_child(), Opened::Full);
