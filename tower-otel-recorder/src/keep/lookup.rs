@@ -65,17 +65,19 @@ pub(crate) fn with_trace(base: &Context, trace: &Arc<HeldTrace<RecordBox>>) -> C
 }
 
 /// Returns a context with a span that is not held. A value that would apply to the span is replaced.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_unheld_span(base: &Context, span: SpanContext) -> Context {
     match context_trace(base, &span) {
-        Some(_) => without_trace(base).with_remote_span_context(span),
+        Some(_) => without_trace(base, span),
         None => base.with_remote_span_context(span),
     }
 }
 
 #[cold]
-fn without_trace(base: &Context) -> Context {
-    base.with_value(ContextTrace(None))
+#[inline(never)]
+fn without_trace(base: &Context, span: SpanContext) -> Context {
+    let base = base.with_value(ContextTrace(None));
+    base.with_remote_span_context(span)
 }
 
 /// Returns the value of a context, if it has the trace id of a span.
