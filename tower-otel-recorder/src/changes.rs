@@ -12,7 +12,10 @@ use crate::{
     limits::Limits,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU8, Ordering::Acquire, Ordering::Release},
+        atomic::{
+            AtomicU8,
+            Ordering::{AcqRel, Acquire, Release},
+        },
     },
 };
 
@@ -80,8 +83,9 @@ impl ContextChanges {
     pub(crate) fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
         let mut changes = self.changes();
         if !self.has_ended() {
+            let is_first = changes.extras.is_none();
             change(changes.extras.get_or_insert_default(), &self.limits);
-            self.state.fetch_or(CHANGED, Release);
+            self.set_changed(&mut changes, is_first);
         }
     }
 
@@ -95,6 +99,7 @@ impl ContextChanges {
         if self.has_ended() {
             return;
         }
+        let is_first = changes.extras.is_none();
         let Changes { extras, allowance } = &mut *changes;
         let extras = extras.get_or_insert_default();
         let new = || Allowance::new(Arc::clone(lender) as _, FREE_BYTES);
@@ -104,7 +109,16 @@ impl ContextChanges {
         if !allowance.allows(extras.bytes()) {
             extras.undo(mark);
         }
-        self.state.fetch_or(CHANGED, Release);
+        self.set_changed(&mut changes, is_first);
+    }
+
+    /// Notes a change that was applied. Frees it if the span has ended and its owner does not take the changes, because this
+    /// is the first one.
+    fn set_changed(&self, changes: &mut Changes, is_first: bool) {
+        let before = self.state.fetch_or(CHANGED, Release);
+        if is_first && before & ENDED != 0 {
+            *changes = Changes::default();
+        }
     }
 
     /// Ends the span before its owner ends it. The owner still exports it.
@@ -116,11 +130,24 @@ impl ContextChanges {
         }
     }
 
-    /// Ends the span and returns the changes. A concurrent change is either returned or has no effect.
+    /// Ends a span that is not held, and returns the changes. A concurrent change is either returned or has no effect.
     pub(crate) fn end(&self) -> Option<Box<Extras>> {
         let state = self.state.load(Acquire);
-        // A store is sufficient: a change that it overwrites did not happen before the end.
+        // A store is sufficient: a change that it overwrites did not happen before the end. The change is freed with the next
+        // span.
         self.state.store(ENDED, Release);
+        self.take_changes(state)
+    }
+
+    /// Ends a held span like [`end`](Self::end). No bytes stay borrowed.
+    pub(crate) fn end_held(&self) -> Option<Box<Extras>> {
+        let state = self.state.swap(ENDED, AcqRel);
+        self.take_changes(state)
+    }
+
+    /// Takes the changes of a span that has ended, from this state.
+    #[inline]
+    fn take_changes(&self, state: u8) -> Option<Box<Extras>> {
         if state & CHANGED == 0 {
             return None;
         }

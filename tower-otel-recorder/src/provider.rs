@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 
 use crate::{
-    active::ActiveSpan, api_span::RecorderSpan, base_context::BaseContext, clock::Timestamp,
+    active::ActiveSpan, api_span::RecorderSpan, base_context::BaseContext, clock::Timestamp, keep,
     record::SpanRecord, sampling::SampledSpan, shared::Shared, tracer::RecorderTracer,
 };
 
@@ -51,6 +51,7 @@ impl Tracer for RecorderTracer {
         let mut held = None;
         if !context.is_sampled() {
             held = shared.hold(BaseContext::Context(parent_cx), &sampled, None);
+            keep::exclude(parent_cx, &context, held.as_ref());
             if held.is_none() {
                 return RecorderSpan::new(context, None, None);
             }

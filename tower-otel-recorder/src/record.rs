@@ -191,10 +191,13 @@ impl SpanRecord {
         texts.return_room(before.saturating_sub(extras.bytes()));
     }
 
-    /// Ends the span. Later changes have no effect.
+    /// Ends the span. Later changes have no effect. A held span is still restricted.
     pub(crate) fn end(&mut self, at: Timestamp) {
         self.ended = at;
-        self.context_extras = self.changes.end();
+        self.context_extras = match self.attributes.texts().is_restricted() {
+            false => self.changes.end(),
+            true => self.changes.end_held(),
+        };
         if let Some(extras) = &mut self.context_extras {
             let room = self.attributes.texts().room_in_all();
             if extras.bytes() > room {

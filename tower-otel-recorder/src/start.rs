@@ -9,7 +9,7 @@ use opentelemetry::{
 
 use crate::{
     active::ActiveSpan, base_context::BaseContext, clock::Timestamp, context_span::ContextSpan,
-    record::SpanRecord, tracer::RecorderTracer,
+    keep::with_unheld_span, record::SpanRecord, tracer::RecorderTracer,
 };
 
 /// The properties of a span that starts, without its name and attributes.
@@ -74,7 +74,7 @@ impl RecorderTracer {
             held = shared.hold(BaseContext::Context(base), &sampled, Some(at));
             if held.is_none() {
                 return StartedSpan {
-                    context: Some(base.with_remote_span_context(sampled.context)),
+                    context: Some(with_unheld_span(base, sampled.context)),
                     span: None,
                 };
             }

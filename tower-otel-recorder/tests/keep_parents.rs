@@ -15,7 +15,7 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::Sampler;
-use support::{LONG, Scene, fields};
+use support::{LONG, Memory, Scene, build, fields};
 use tower_otel_recorder::{
     Keep, Recorder, RecorderSpanExt, RecorderTracer, SpanStart, StartedSpan, is_kept,
 };
@@ -36,6 +36,17 @@ fn scene() -> Scene {
         },
         |layer| layer.boxed(),
     )
+}
+
+/// A recorder that samples no trace.
+fn other_recorder(rules: Option<Keep>) -> Recorder {
+    let roots = Sampler::TraceIdRatioBased(0.0);
+    let sampler = Sampler::ParentBased(Box::new(roots));
+    let builder = Recorder::builder(Memory::new(true)).sampler_without_attributes(sampler);
+    build(match rules {
+        None => builder,
+        Some(rules) => builder.keep(rules),
+    })
 }
 
 fn tracer(recorder: &Recorder) -> RecorderTracer {
@@ -98,6 +109,12 @@ const STARTS: [(&str, Start); 3] = [
         (parent.with_span(span), Box::new(()))
     }),
 ];
+
+/// The ways to start a span whose context the recorder makes.
+const IN_CONTEXT: [(&str, Start); 2] = [STARTS[0], STARTS[1]];
+
+/// More spans than a held trace can exclude.
+const MANY: usize = 65;
 
 fn is_recording(context: &Context) -> bool {
     context.span().is_recording()
@@ -194,6 +211,79 @@ fn a_remote_parent_with_the_trace_id_of_an_outer_span_starts_another_held_trace(
                 false => assert_eq!(names, inner_names, "{name}"),
             }
         }
+    }
+}
+
+#[test]
+fn many_calls_in_the_same_process_do_not_end_the_trace_of_the_outer_span() {
+    for (name, start) in IN_CONTEXT {
+        let scene = scene();
+        let outer = info_span!("outer");
+        let caller = Context::new().with_remote_span_context(unsampled_caller());
+        outer.set_parent(caller).unwrap();
+        let _entered = outer.enter();
+        for _ in 0..MANY {
+            let (inner, _span) = start(&scene.recorder, Some(&unsampled_caller()));
+            assert!(is_recording(&inner), "{name}");
+        }
+        assert!(is_recording(&info_span!("child").context()), "{name}");
+    }
+}
+
+#[test]
+fn many_spans_below_a_span_without_room_do_not_end_the_trace() {
+    for (name, start) in IN_CONTEXT {
+        let scene = scene();
+        let _root = info_span!("root").entered();
+        let children: Vec<_> = (1..MAX_SPANS).map(|_| info_span!("child")).collect();
+        let (context, _unheld) = start(&scene.recorder, None);
+        for child in &children {
+            child.set_parent(Context::new()).unwrap();
+        }
+        for (_, start) in STARTS {
+            let _entered = context.clone().attach();
+            for _ in 0..MANY {
+                let (descendant, _span) = start(&scene.recorder, None);
+                assert!(!is_recording(&descendant), "{name}");
+            }
+        }
+        assert!(is_recording(&info_span!("late child").context()), "{name}");
+    }
+}
+
+#[test]
+fn many_spans_that_started_while_there_were_no_rules_do_not_end_the_trace() {
+    for (name, start) in IN_CONTEXT {
+        let scene = scene();
+        let _root = info_span!("root").entered();
+        scene.recorder.set_keep(None).unwrap();
+        for _ in 0..MANY {
+            let (unheld, _span) = start(&scene.recorder, None);
+            assert!(!is_recording(&unheld), "{name}");
+        }
+        let rules = Keep::errors().per_second(100_000);
+        scene.recorder.set_keep(Some(rules)).unwrap();
+        assert!(is_recording(&info_span!("child").context()), "{name}");
+    }
+}
+
+#[test]
+fn spans_of_another_recorder_do_not_belong_to_the_trace() {
+    for rules in [None, Some(Keep::errors())] {
+        let _scene = scene();
+        let other = other_recorder(rules);
+        let _root = info_span!("root").entered();
+        for _ in 0..MANY {
+            let (context, _span) = IN_CONTEXT[1].1(&other, None);
+            let _entered = context.attach();
+            assert!(!is_recording(&info_span!("grandchild").context()));
+        }
+        {
+            let (context, _span) = STARTS[2].1(&other, None);
+            let _entered = context.attach();
+            assert!(!is_recording(&info_span!("grandchild").context()));
+        }
+        assert!(is_recording(&info_span!("child").context()));
     }
 }
 

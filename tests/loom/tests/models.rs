@@ -91,6 +91,16 @@ fn a_change_during_the_end_does_not_reach_the_next_span() {
 }
 
 #[test]
+fn the_first_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    loom::model(models::the_first_change_during_the_end_of_a_held_span_keeps_no_bytes);
+}
+
+#[test]
+fn another_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    loom::model(models::another_change_during_the_end_of_a_held_span_keeps_no_bytes);
+}
+
+#[test]
 fn the_bytes_of_the_queue_hold_for_two_threads() {
     loom::model(models::the_bytes_of_the_queue_hold_for_two_threads);
 }
@@ -103,6 +113,11 @@ fn bytes_that_a_thread_has_not_used_are_free_after_the_queue_is_emptied() {
 #[test]
 fn a_child_that_ends_with_its_root_is_exported_once() {
     loom::model(models::a_child_that_ends_with_its_root_is_exported_once);
+}
+
+#[test]
+fn a_trace_with_too_many_excluded_spans_records_no_children() {
+    loom::model(models::a_trace_with_too_many_excluded_spans_records_no_children);
 }
 
 #[test]

@@ -7,10 +7,14 @@ use std::{
 
 use opentelemetry::{SpanId, TraceId};
 
-use super::{excluded_spans::ExcludedSpans, held_bytes::HeldBytes, rules::KeepReason};
+use super::{
+    child_state::{ChildState, NewChild},
+    held_bytes::HeldBytes,
+    span_results::{Decision, Ended, Freed, Opened},
+};
 use crate::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 /// The minimum number of bytes that a span counts. An open span with more bytes counts more.
@@ -30,24 +34,13 @@ pub(crate) struct HeldTrace<T> {
     is_marked: AtomicBool,
     is_decided: AtomicBool,
     is_exported: AtomicBool,
-    excluded: ExcludedSpans,
-    /// Whether children are recorded: one of the constants below.
-    children: AtomicU8,
+    children: ChildState,
     /// The bytes of the open, held and kept spans.
     bytes: AtomicUsize,
     /// The bytes of all traces.
     all_bytes: Arc<HeldBytes>,
     state: Mutex<State<T>>,
 }
-
-/// Children are recorded.
-const RECORDED: u8 = 0;
-/// Children are not recorded, to free memory.
-const REFUSED: u8 = 1;
-/// The local root has ended, and the trace is not kept.
-const DISCARDED: u8 = 2;
-/// Children are not recorded any more, because too many spans are [excluded](HeldTrace::exclude).
-const CLOSED: u8 = 3;
 
 #[derive(Debug)]
 struct State<T> {
@@ -70,49 +63,6 @@ enum Phase<T> {
         has_bytes: bool,
     },
     Decided(Decision),
-}
-
-/// The decision about a trace when its local root ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
-    Kept(KeepReason),
-    /// A rule applies, but the limit of kept traces per second is reached.
-    Limited,
-    Discarded,
-}
-
-/// The spans and bytes that are freed when a local root ends, or when its children are dropped.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Freed<T> {
-    /// The children that have ended.
-    pub(super) spans: Vec<T>,
-    /// Whether the bytes of the root are freed.
-    pub(super) has_bytes: bool,
-}
-
-/// The result of starting a span.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opened {
-    Recorded,
-    /// The trace has too many bytes.
-    Full,
-    /// The local root has ended, and the trace is not kept.
-    Discarded,
-}
-
-/// The result of ending a span.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended<T> {
-    /// It waits for the end of the local root.
-    Held,
-    /// The trace has too many bytes.
-    Full(T),
-    /// The local root has ended, and the trace is kept.
-    Kept(T, KeepReason),
-    /// The local root has ended, and the trace is over the limit of kept traces.
-    Limited(T),
-    /// The local root has ended, and no rule applies.
-    Discarded(T),
 }
 
 /// The place of an open span in its trace. Its owner must end or cancel it.
@@ -143,8 +93,7 @@ impl<T> HeldTrace<T> {
             is_marked: AtomicBool::new(false),
             is_decided: AtomicBool::new(false),
             is_exported: AtomicBool::new(false),
-            excluded: ExcludedSpans::new(),
-            children: AtomicU8::new(RECORDED),
+            children: ChildState::new(),
             bytes: AtomicUsize::new(SPAN_BYTES),
             all_bytes: Arc::clone(all_bytes),
             state: Mutex::new(State {
@@ -163,13 +112,12 @@ impl<T> HeldTrace<T> {
         for flag in [&self.is_marked, &self.is_decided, &self.is_exported] {
             flag.store(false, Relaxed);
         }
-        self.children.store(RECORDED, Relaxed);
+        self.children.restart();
         self.bytes.store(SPAN_BYTES, Relaxed);
         let state = self.state.get_mut();
         let state = state.unwrap_or_else(PoisonError::into_inner);
         let spans = mem::take(&mut state.unused);
         state.phase = Phase::Undecided { spans, ended: 0 };
-        self.excluded.clear();
     }
 
     /// Keeps the capacity of an empty list of children for the next trace, up to a bound.
@@ -189,19 +137,14 @@ impl<T> HeldTrace<T> {
 
     /// Notes that a span with the same trace id, whose context inherits this trace as a value, does not belong to it. If there are
     /// too many, no more children are recorded.
-    #[cold]
     pub(super) fn exclude(&self, span: SpanId) {
-        if self.children.load(Relaxed) != DISCARDED && !self.excluded.add(span) {
-            _ = self
-                .children
-                .compare_exchange(RECORDED, CLOSED, Relaxed, Relaxed);
-        }
+        self.children.exclude(span);
     }
 
     /// Returns whether a span was [excluded](Self::exclude).
     #[inline]
     pub(super) fn excludes(&self, span: SpanId) -> bool {
-        self.excluded.contains(span)
+        self.children.excludes(span)
     }
 
     /// Requests that the trace is kept. Has no effect when the local root has ended.
@@ -234,10 +177,10 @@ impl<T> HeldTrace<T> {
 
     /// Opens a child.
     pub(super) fn open_child(&self) -> Opened {
-        match self.children.load(Relaxed) {
-            RECORDED if self.take_bytes(SPAN_BYTES) => Opened::Recorded,
-            DISCARDED => Opened::Discarded,
-            _ => Opened::Full,
+        match self.children.new_child() {
+            NewChild::Recorded if self.take_bytes(SPAN_BYTES) => Opened::Recorded,
+            NewChild::Recorded | NewChild::Refused => Opened::Full,
+            NewChild::Discarded => Opened::Discarded,
         }
     }
 
@@ -311,7 +254,7 @@ impl<T> HeldTrace<T> {
         state.phase = Phase::RootOnly {
             has_bytes: !frees_root,
         };
-        self.children.store(REFUSED, Relaxed);
+        self.children.refuse();
         self.release_bytes(ended);
         Some(Freed {
             spans,
@@ -322,12 +265,10 @@ impl<T> HeldTrace<T> {
     /// Ends the local root.
     pub(super) fn decide(&self, decision: Decision) -> Freed<T> {
         let before = mem::replace(&mut self.state().phase, Phase::Decided(decision));
-        let children = match decision {
-            Decision::Limited | Decision::Discarded => DISCARDED,
-            Decision::Kept(_) if self.children.load(Relaxed) == CLOSED => CLOSED,
-            Decision::Kept(_) => RECORDED,
-        };
-        self.children.store(children, Relaxed);
+        match decision {
+            Decision::Kept(_) => self.children.keep(),
+            Decision::Limited | Decision::Discarded => self.children.discard(),
+        }
         self.is_decided.store(true, Relaxed);
         match before {
             Phase::Undecided { spans, .. } => Freed {
@@ -356,7 +297,10 @@ impl<T> fmt::Debug for HeldTrace<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::excluded_spans::MAX_EXCLUDED, *};
+    use super::{
+        super::{excluded_spans::MAX_EXCLUDED, rules::KeepReason},
+        *,
+    };
 
     fn trace() -> HeldTrace<u8> {
         HeldTrace::new(7, TraceId::from(1), &Arc::new(HeldBytes::new(usize::MAX)))
@@ -391,19 +335,29 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_excludes_a_bounded_number_of_spans_and_then_refuses_children() {
-        let mut trace = trace();
-        let ids = || (1..=1_000).map(SpanId::from);
-        assert!(ids().all(|id| !trace.excludes(id)));
-        ids().take(MAX_EXCLUDED).for_each(|id| trace.exclude(id));
-        assert_eq!(trace.open_child(), Opened::Recorded);
-        ids().for_each(|id| trace.exclude(id));
-        assert_eq!(ids().filter(|id| trace.excludes(*id)).count(), MAX_EXCLUDED);
+    fn a_trace_with_too_many_excluded_spans_records_no_children_after_its_root() {
+        let exclude = |trace: &HeldTrace<u8>| {
+            let ids = (0..=MAX_EXCLUDED as u64).map(SpanId::from);
+            ids.for_each(|id| trace.exclude(id));
+        };
+        for evicts in [[false, false], [true, false], [false, true]] {
+            let trace = trace();
+            let evict = |evicts: bool| evicts.then(|| trace.evict_children(|| true));
+            evict(evicts[0]);
+            exclude(&trace);
+            evict(evicts[1]);
+            assert_eq!(trace.open_child(), Opened::Full);
+            trace.decide(Decision::Kept(KeepReason::Error));
+            assert_eq!(trace.open_child(), Opened::Full);
+        }
+    }
+
+    #[test]
+    fn a_kept_trace_whose_children_were_dropped_records_new_ones() {
+        let trace = trace();
+        trace.evict_children(|| true);
         assert_eq!(trace.open_child(), Opened::Full);
         trace.decide(Decision::Kept(KeepReason::Error));
-        assert_eq!(trace.open_child(), Opened::Full);
-        trace.restart(TraceId::from(2));
-        assert!(ids().all(|id| !trace.excludes(id)));
         assert_eq!(trace.open_child(), Opened::Recorded);
     }
 

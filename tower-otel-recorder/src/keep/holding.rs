@@ -5,9 +5,10 @@ use std::{mem, sync::Arc, time::Instant};
 use opentelemetry::SpanId;
 
 use super::{
-    held_trace::{Decision, Ended, Freed, HeldSpan, HeldTrace, Opened, SPAN_BYTES},
+    held_trace::{HeldSpan, HeldTrace, SPAN_BYTES},
     lookup,
     rules::KeepReason,
+    span_results::{Decision, Ended, Freed, Opened},
 };
 use crate::{
     base_context::BaseContext,
@@ -76,10 +77,7 @@ impl Shared {
                 let trace = pooled.set_held(Some(held));
                 match &trace {
                     Some(_) => pooled.is_counted_not_held = false,
-                    None => {
-                        base.read(|base| lookup::exclude(base, &span.context));
-                        self.count_not_held(pooled);
-                    }
+                    None => self.count_not_held(pooled),
                 }
                 trace
             }
@@ -103,24 +101,17 @@ impl Shared {
         span: &SampledSpan,
         at: Option<Instant>,
     ) -> Result<HeldSpan<RecordBox>, NotHeld> {
-        let exclude = || base.read(|base| lookup::exclude(base, &span.context));
         if !self.keeper.rules().is_on() {
             // The rules were removed. A span that starts now does not belong to the trace of its parent.
-            exclude();
             return Err(NotHeld::NoTrace);
         }
         if span.parent == SpanId::INVALID || span.parent_is_remote {
-            exclude();
             return self.hold_root(span, at);
         }
         let inherited = base.read(|base| lookup::inherited_trace(base).map(Arc::clone));
         let is_inherited = inherited.is_some();
         let trace = inherited.or_else(|| lookup::queried_trace(&base.context()));
-        let held = self.hold_child(trace, span);
-        if held.is_err() || !is_inherited {
-            exclude();
-        }
-        held.map(|held| HeldSpan {
+        self.hold_child(trace, span).map(|held| HeldSpan {
             is_inherited,
             ..held
         })

@@ -6,12 +6,8 @@ use std::{
 };
 
 use super::{
-    held_bytes::HeldBytes,
-    held_trace::{Decision, HeldTrace},
-    live_rules::LiveRules,
-    live_traces::LiveTraces,
-    rate_limit::RateLimit,
-    rules::Keep,
+    held_bytes::HeldBytes, held_trace::HeldTrace, live_rules::LiveRules, live_traces::LiveTraces,
+    rate_limit::RateLimit, rules::Keep, span_results::Decision,
 };
 use crate::budget::Budget;
 

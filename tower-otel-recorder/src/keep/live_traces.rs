@@ -135,7 +135,7 @@ mod tests {
     use opentelemetry::TraceId;
 
     use super::{
-        super::{held_bytes::HeldBytes, held_trace::Decision},
+        super::{held_bytes::HeldBytes, span_results::Decision},
         *,
     };
 

@@ -7,7 +7,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-use super::held_trace::HeldTrace;
+use super::held_trace::{HeldSpan, HeldTrace};
 use crate::{
     current_context,
     keys::{HELD_TRACE_QUERY, KEEP},
@@ -46,29 +46,58 @@ pub fn keep_trace() {
     }
 }
 
-/// A held trace, as a value in the context of its local root. The contexts of its other spans inherit the value.
+/// A held trace, as a value in the context of its local root. The contexts of its other spans inherit the value. The context
+/// of a span that is not held has `None` instead.
 ///
-/// So a context can have the value of another trace: of another recorder, or of an outer span if the span in the context was
-/// put there by its caller. The value applies to spans with the same trace id, except those that the trace
-/// [excludes](HeldTrace::exclude).
-struct ContextTrace(Arc<HeldTrace<RecordBox>>);
+/// A recorder does not make the context of a span that a tracer started. So such a context can have the value of another trace:
+/// of another recorder, or of an outer span. The value applies to spans with the same trace id, except those that the trace
+/// [excludes](HeldTrace::exclude). Two kinds of spans with this trace id are assigned to a trace without a check:
+///
+/// - A span of another SDK, in a context below a held span, is taken for a span of the held trace. Its children are held, and
+///   the parent of an exported child can be a span that is not exported.
+/// - A span of a tracer, in another context than the one it was started with, is taken for a span of the trace in that context.
+struct ContextTrace(SpanTrace);
 
 /// Adds a held trace to a context.
 #[inline(never)]
 pub(crate) fn with_trace(base: &Context, trace: &Arc<HeldTrace<RecordBox>>) -> Context {
-    base.with_value(ContextTrace(Arc::clone(trace)))
+    base.with_value(ContextTrace(Some(Arc::clone(trace))))
+}
+
+/// Returns a context with a span that is not held. A value that would apply to the span is replaced.
+#[inline(always)]
+pub(crate) fn with_unheld_span(base: &Context, span: SpanContext) -> Context {
+    match context_trace(base, &span) {
+        Some(_) => without_trace(base, span),
+        None => base.with_remote_span_context(span),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn without_trace(base: &Context, span: SpanContext) -> Context {
+    let base = base.with_value(ContextTrace(None));
+    base.with_remote_span_context(span)
+}
+
+/// Returns the value of a context, if it has the trace id of a span.
+#[inline]
+fn context_trace<'a>(
+    context: &'a Context,
+    span: &SpanContext,
+) -> Option<&'a Arc<HeldTrace<RecordBox>>> {
+    let ContextTrace(trace) = context.get()?;
+    let has_id = |trace: &&Arc<HeldTrace<RecordBox>>| trace.has_id(span.trace_id());
+    trace.as_ref().filter(has_id)
 }
 
 /// Returns the value of a context, if it applies to the span in the context.
 #[inline]
 pub(super) fn inherited_trace(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
-    let ContextTrace(trace) = context.get()?;
     let span = context.span();
     let ids = span.span_context();
-    let applies = trace.has_id(ids.trace_id())
-        && !ids.is_remote()
-        && !ids.is_sampled()
-        && !trace.excludes(ids.span_id());
+    let trace = context_trace(context, ids)?;
+    let applies = !ids.is_remote() && !ids.is_sampled() && !trace.excludes(ids.span_id());
     applies.then_some(trace)
 }
 
@@ -86,11 +115,12 @@ pub(super) fn queried_trace(context: &Context) -> SpanTrace {
     QUERY_RESULT.try_with(Cell::take).ok().flatten()
 }
 
-/// Notes that the value of a context does not apply to a new span below: the span is not held, or belongs to another trace.
+/// Notes that the value of a context does not apply to a new span below, unless it is the trace by which the span is `held`.
+/// Called for spans that the caller of a tracer puts in a context.
 #[inline]
-pub(super) fn exclude(base: &Context, span: &SpanContext) {
-    if let Some(ContextTrace(trace)) = base.get()
-        && trace.has_id(span.trace_id())
+pub(crate) fn exclude(base: &Context, span: &SpanContext, held: Option<&HeldSpan<RecordBox>>) {
+    if let Some(trace) = context_trace(base, span)
+        && !held.is_some_and(|held| Arc::ptr_eq(held.trace(), trace))
     {
         trace.exclude(span.span_id());
     }

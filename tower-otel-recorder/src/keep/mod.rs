@@ -1,5 +1,6 @@
 //! Keep rules: unsampled traces that are exported, by a decision at the end of their local root.
 
+mod child_state;
 mod ended_root;
 mod excluded_spans;
 mod held_bytes;
@@ -12,10 +13,11 @@ mod live_traces;
 mod lookup;
 mod rate_limit;
 mod rules;
+mod span_results;
 
 pub(crate) use held_trace::{HeldSpan, HeldTrace};
 pub(crate) use keeper::Keeper;
-pub(crate) use lookup::{handle_attribute, with_trace};
+pub(crate) use lookup::{exclude, handle_attribute, with_trace, with_unheld_span};
 pub use lookup::{is_kept, keep_trace};
 pub use rules::Keep;
 pub(crate) use rules::KeepReason;

@@ -16,6 +16,7 @@ use crate::{
     base_context::BaseContext,
     clock::Timestamp,
     context_span::ContextSpan,
+    keep::with_unheld_span,
     origin::Origin,
     record::{Name, SpanRecord},
     sampling::SampledSpan,
@@ -128,7 +129,7 @@ impl RecorderTracer {
                 let context = context_with_span(base, context, &pooled, trace);
                 return state.replace(context, Recording::Held(ActiveSpan::new(pooled)));
             }
-            let context = base.with_remote_span_context(context);
+            let context = with_unheld_span(base, context);
             state.replace(context, Recording::UnsampledRoot(pooled))
         }
     }
@@ -157,7 +158,7 @@ impl RecorderTracer {
 
 #[inline(never)]
 fn unsampled(parent: &Parent, ids: SpanContext, recording: Recording) -> SpanState {
-    let context = parent.read(|base| base.with_remote_span_context(ids));
+    let context = parent.read(|base| with_unheld_span(base, ids));
     SpanState::new(context, recording)
 }
 

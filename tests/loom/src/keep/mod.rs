@@ -1,5 +1,7 @@
 //! The keep rules of the recorder.
 
+#[path = "../../../../tower-otel-recorder/src/keep/child_state.rs"]
+mod child_state;
 #[path = "../../../../tower-otel-recorder/src/keep/excluded_spans.rs"]
 mod excluded_spans;
 #[path = "../../../../tower-otel-recorder/src/keep/held_bytes.rs"]
@@ -10,5 +12,7 @@ mod held_trace;
 mod rate_limit;
 #[path = "../../../../tower-otel-recorder/src/keep/rules.rs"]
 mod rules;
+#[path = "../../../../tower-otel-recorder/src/keep/span_results.rs"]
+mod span_results;
 
 pub mod models;

@@ -3,13 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use loom::thread;
-use opentelemetry::TraceId;
+use opentelemetry::{KeyValue, SpanId, TraceId};
 
 use super::{
+    excluded_spans::MAX_EXCLUDED,
     held_bytes::HeldBytes,
-    held_trace::{Decision, Ended, HeldTrace, Opened, SPAN_BYTES, TRACE_BYTES},
+    held_trace::{HeldTrace, SPAN_BYTES, TRACE_BYTES},
     rate_limit::RateLimit,
     rules::KeepReason,
+    span_results::{Decision, Ended, Opened},
+};
+use crate::{
+    allowance::LendBytes,
+    changes::ContextChanges,
+    limits::Limits,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 fn trace() -> HeldTrace<u8> {
@@ -52,6 +60,20 @@ pub fn the_bytes_of_a_root_are_freed_once() {
     let parts = || parts.iter().flatten();
     assert_eq!(parts().filter(|part| part.has_bytes).count(), 1);
     assert_eq!(parts().map(|part| part.spans.len()).sum::<usize>(), 1);
+}
+
+/// One more span than allowed is excluded, while the children of the trace are dropped and its local root ends.
+pub fn a_trace_with_too_many_excluded_spans_records_no_children() {
+    let trace = Arc::new(trace());
+    let mut ids = (0..=MAX_EXCLUDED as u64).map(SpanId::from);
+    let last = ids.next_back().unwrap();
+    ids.for_each(|id| trace.exclude(id));
+    let excluding = Arc::clone(&trace);
+    let excluding = thread::spawn(move || excluding.exclude(last));
+    trace.evict_children(|| true);
+    trace.decide(Decision::Kept(KeepReason::Error));
+    excluding.join().unwrap();
+    assert_eq!(trace.open_child(), Opened::Full);
 }
 
 /// Two traces match the rules in the same second, and one trace per second is allowed.
@@ -105,4 +127,49 @@ pub fn the_bytes_of_a_trace_are_bounded() {
     let other = thread::spawn(move || other.open_child() == Opened::Recorded);
     let opened = trace.open_child() == Opened::Recorded;
     assert!(opened != other.join().unwrap());
+}
+
+/// The number of bytes that are lent.
+struct Lender(AtomicUsize);
+
+impl LendBytes for Lender {
+    fn lend(&self, bytes: usize) -> bool {
+        self.0.fetch_add(bytes, Relaxed);
+        true
+    }
+
+    fn take_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// Changes a held span with this many earlier changes on another thread, while its owner ends it.
+fn change_held_during_the_end(earlier: usize) {
+    let lender = Arc::new(Lender(AtomicUsize::new(0)));
+    let changes = Arc::new(ContextChanges::new(Limits::default()));
+    let change = |changes: &ContextChanges, lender: &Arc<Lender>| {
+        let attribute = KeyValue::new("text", "x".repeat(1_000));
+        changes.change_held(lender, |extras, limits| extras.attribute(attribute, limits));
+    };
+    (0..earlier).for_each(|_| change(&changes, &lender));
+    let handler = {
+        let (changes, lender) = (Arc::clone(&changes), Arc::clone(&lender));
+        thread::spawn(move || change(&changes, &lender))
+    };
+    let count = changes
+        .end_held()
+        .map_or(0, |extras| extras.attributes.len());
+    assert!((earlier..=earlier + 1).contains(&count));
+    handler.join().unwrap();
+    assert_eq!(lender.0.load(Relaxed), 0);
+}
+
+/// A handler makes the first change of a held span while its owner ends it.
+pub fn the_first_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    change_held_during_the_end(0);
+}
+
+/// A handler makes the second change of a held span while its owner ends it.
+pub fn another_change_during_the_end_of_a_held_span_keeps_no_bytes() {
+    change_held_during_the_end(1);
 }
