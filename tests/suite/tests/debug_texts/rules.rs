@@ -23,6 +23,7 @@ const WITHOUT_TEXT: &str = "
     tower_otel_metrics::FacadeMetrics
     tower_otel_metrics::Names
     tower_otel_propagate::BaggagePropagator
+    tower_otel_propagate::NoPropagation
     tower_otel_propagate::RemoteParent
     tower_otel_propagate::W3cPropagator
     tower_otel_recorder::SetParentError
