@@ -128,6 +128,15 @@ fn a_trace_continues_in_another_service_a_thread_a_channel_and_a_queue() {
 }
 
 #[test]
+fn telemetry_works_with_the_subscriber_of_the_application() {
+    let ended = Program::start(env!("CARGO_BIN_EXE_own_subscriber"), &[]).ended();
+    assert_eq!(ended.names(), ["import"]);
+    for text in ["telemetry of orders", "orders imported"] {
+        assert!(ended.text.contains(text), "no {text} in {}", ended.text);
+    }
+}
+
+#[test]
 fn grpc_calls_have_the_status_of_the_call() {
     let ended = Program::start(env!("CARGO_BIN_EXE_grpc"), &[]).ended();
     let calls = ended.named("grpc.health.v1.Health/Check");
