@@ -119,7 +119,7 @@ impl Naming {
     /// Pushes the custom labels. A label with the name of one of the layer's labels is omitted, because names must be unique.
     pub(crate) fn push_custom(&self, labels: &mut Labels, values: &[CustomValue]) {
         for (name, value) in self.custom_labels.iter().zip(values) {
-            let exists = *name == STATUS || labels.iter().any(|(key, _)| is_same_label(key, name));
+            let exists = labels.iter().any(|(key, _)| is_same_label(key, name));
             if let (Some(value), false) = (value, exists) {
                 push(labels, name, value);
             }

@@ -10,7 +10,7 @@ use crate::{
     custom_labels::{LabelSource, MAX_LABELS},
     layer::MetricsLayer,
     names::Names,
-    naming::Rename,
+    naming::{Rename, STATUS},
 };
 
 impl<B: MetricsBackend> MetricsLayer<B> {
@@ -125,7 +125,7 @@ impl<B: MetricsBackend> MetricsLayer<B> {
     /// are cut and end with `…`. A `&'static str` does not allocate.
     ///
     /// A layer has at most four custom labels. Further labels are omitted, and a warning is logged. A label with the
-    /// name of one of the layer's own labels is omitted.
+    /// name of one of the layer's own labels is omitted; for `status` a warning is logged.
     ///
     /// ```
     /// use tower_otel_metrics::MetricsLayer;
@@ -169,7 +169,12 @@ impl<B: MetricsBackend> MetricsLayer<B> {
 
     fn custom_label(self, name: &'static str, source: LabelSource) -> Self {
         self.with(|config| {
-            if config.labels.push(source) {
+            if name == STATUS {
+                tracing::warn!(
+                    label = name,
+                    "the custom label is omitted: the layer has a label of this name"
+                );
+            } else if config.labels.push(source) {
                 config.naming.custom_labels.push(name);
             } else {
                 tracing::warn!(

@@ -41,6 +41,9 @@ async fn server(failures: usize) -> String {
     url
 }
 
+/// Prints the metrics at the end of a program.
+const METRICS: [(&str, &str); 1] = [("OTEL_METRICS_EXPORTER", "console")];
+
 /// The host of a URL of [`server`].
 fn host(url: &str) -> &str {
     url.split('/').nth(2).unwrap()
@@ -49,7 +52,7 @@ fn host(url: &str) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_attempt_of_a_client_has_its_own_span_and_is_counted() {
     let url = server(2).await;
-    let ended = Program::start(env!("CARGO_BIN_EXE_clients"), &[&url]).ended();
+    let ended = Program::with_variables(env!("CARGO_BIN_EXE_clients"), &[&url], &METRICS).ended();
     let attempts = ended.named("GET /users/{id}");
     let resends = attempts
         .iter()
@@ -70,20 +73,28 @@ async fn each_attempt_of_a_client_has_its_own_span_and_is_counted() {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     assert!(ended.text.contains(&parent), "{}", ended.text);
-    // Without propagation.
-    ended.assert_line("200 OK ");
     let host = host(&url);
-    for (status, count) in [("503", 2), ("200", 2)] {
+    for (status, count) in [("503", 2), ("200", 1)] {
         ended.assert_line(&format!(
             r#"http_client_requests_total{{host="{host}",method="GET",status="{status}"}} {count}"#
         ));
     }
 }
 
+#[test]
+fn without_a_url_the_first_attempt_of_a_client_fails() {
+    let ended = Program::start(env!("CARGO_BIN_EXE_clients"), &[]).ended();
+    let attempts = ended.named("GET /users/{id}");
+    let failed: Vec<_> = attempts.iter().map(|span| is_failed(span)).collect();
+    assert_eq!(failed, [true, false]);
+    ended.assert_line("user 7");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_tower_layers_propagates_its_span() {
     let url = server(0).await;
-    let ended = Program::start(env!("CARGO_BIN_EXE_tower_client"), &[&url]).ended();
+    let program = env!("CARGO_BIN_EXE_tower_client");
+    let ended = Program::with_variables(program, &[&url], &METRICS).ended();
     let span: String = ended
         .span("GET")
         .span_id
@@ -113,6 +124,15 @@ fn a_trace_continues_in_another_service_a_thread_a_channel_and_a_queue() {
     ended.assert_child("GET /stock", "GET");
     for span in ["print invoice", "ship", "send mail"] {
         ended.assert_child(span, "GET /order");
+    }
+}
+
+#[test]
+fn telemetry_works_with_the_subscriber_of_the_application() {
+    let ended = Program::start(env!("CARGO_BIN_EXE_own_subscriber"), &[]).ended();
+    assert_eq!(ended.names(), ["import"]);
+    for text in ["telemetry of orders", "orders imported"] {
+        assert!(ended.text.contains(text), "no {text} in {}", ended.text);
     }
 }
 

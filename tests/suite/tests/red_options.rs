@@ -11,8 +11,10 @@
 use std::{
     convert::Infallible,
     future::ready,
+    io::{Read, pipe},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::Mutex,
     task::{Context, Waker},
 };
 
@@ -232,6 +234,20 @@ async fn a_custom_label_with_a_built_in_name_is_omitted() {
         "{}",
         telemetry.metrics()
     );
+}
+
+#[test]
+fn a_label_named_status_is_omitted_with_a_warning() {
+    let (mut log, writer) = pipe().unwrap();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(Mutex::new(writer))
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let _ = MetricsLayer::server().response_label("status", |_| None);
+    });
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    assert!(text.contains("the custom label is omitted"), "{text}");
 }
 
 #[tokio::test]

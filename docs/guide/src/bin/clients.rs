@@ -1,12 +1,16 @@
-//! A client that retries: `cargo run -p guide --bin clients [URL]`, while `start` runs.
+//! A client that retries: `cargo run -p guide --bin clients [URL]`. Without a URL it starts a server for its request.
 
-use std::time::Duration;
+use std::{
+    future::IntoFuture,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
+use axum::{Router, http::StatusCode, routing::get};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
-use tower_otel_init::{
-    MetricsLayer, NoPropagation, PropagateLayer, Route, Telemetry, TraceLayer, observe,
-};
+use tokio::net::TcpListener;
+use tower_otel_init::{MetricsLayer, PropagateLayer, Route, Telemetry, TraceLayer, observe};
 
 /// A client for the state of the application. It is cheap to clone.
 fn client() -> reqwest::Result<ClientWithMiddleware> {
@@ -40,24 +44,27 @@ async fn report(client: &ClientWithMiddleware, url: &str) -> reqwest_middleware:
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let telemetry = Telemetry::from_env("report")?;
-    let client = client()?;
-    let url = std::env::args().nth(1);
-    let url = url.as_deref().unwrap_or("http://127.0.0.1:3000/users/7");
-    println!("{}", report(&client, url).await?);
-
-    // Third parties do not get the trace id.
-    let response = client.get(url).with_extension(NoPropagation).send().await?;
-    println!("{} {}", response.status(), response.text().await?);
-
-    if let Some(prometheus) = telemetry.prometheus() {
-        let metrics = prometheus.render();
-        for line in metrics
-            .lines()
-            .filter(|line| line.starts_with("http_client_requests_total{"))
-        {
-            println!("{line}");
-        }
-    }
+    let _telemetry = Telemetry::from_env("report")?;
+    let url = match std::env::args().nth(1) {
+        Some(url) => url,
+        None => server().await?,
+    };
+    println!("{}", report(&client()?, &url).await?);
     Ok(())
+}
+
+/// Starts a server whose first response is `503`. Returns the URL of a user.
+async fn server() -> std::io::Result<String> {
+    static FIRST: AtomicBool = AtomicBool::new(true);
+    let user = || async {
+        match FIRST.swap(false, Ordering::Relaxed) {
+            true => (StatusCode::SERVICE_UNAVAILABLE, ""),
+            false => (StatusCode::OK, "user 7"),
+        }
+    };
+    let app = Router::new().route("/users/{id}", get(user));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/users/7", listener.local_addr()?);
+    tokio::spawn(axum::serve(listener, app).into_future());
+    Ok(url)
 }

@@ -37,20 +37,9 @@ impl App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let telemetry = Telemetry::from_env("report")?;
-    let app = App::new()?;
+    let _telemetry = Telemetry::from_env("report")?;
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://127.0.0.1:3000/users/7");
-    println!("{}", app.user(url).await?);
-
-    if let Some(prometheus) = telemetry.prometheus() {
-        let metrics = prometheus.render();
-        for line in metrics
-            .lines()
-            .filter(|line| line.starts_with("http_client_requests_total{"))
-        {
-            println!("{line}");
-        }
-    }
+    println!("{}", App::new()?.user(url).await?);
     Ok(())
 }
