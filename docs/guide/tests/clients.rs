@@ -91,6 +91,23 @@ fn without_a_url_the_first_attempt_of_a_client_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_error_of_a_client_is_recorded_without_its_query() {
+    let url = format!("{}?token=canary", server(usize::MAX).await);
+    let failed = Program::start(env!("CARGO_BIN_EXE_clients"), &[&url]).failed();
+    let report = failed.span("report");
+    assert!(
+        is_failed(report) && failed.text.contains("503"),
+        "{}",
+        failed.text
+    );
+    let spans = format!("{:?}", failed.spans);
+    assert!(
+        !spans.contains("canary") && !failed.text.contains("canary"),
+        "{spans}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_tower_layers_propagates_its_span() {
     let url = server(0).await;
     let program = env!("CARGO_BIN_EXE_tower_client");

@@ -150,12 +150,21 @@ impl Program {
 
     /// Waits for the end of a program that ends by itself.
     pub(crate) fn ended(&mut self) -> Ended {
+        self.ended_with(true)
+    }
+
+    /// Waits for the end of a program that returns an error.
+    pub(crate) fn failed(&mut self) -> Ended {
+        self.ended_with(false)
+    }
+
+    fn ended_with(&mut self, succeeds: bool) -> Ended {
         drop(self.child.stdin.take());
         for line in self.lines.by_ref() {
             self.text += &format!("{}\n", line.unwrap());
         }
         let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}\n{}", self.text);
+        assert_eq!(status.success(), succeeds, "{status}\n{}", self.text);
         let mut spans = self.collector.received.lock().unwrap().spans.clone();
         spans.sort_by_key(|span| span.start_time_unix_nano);
         Ended {
