@@ -92,7 +92,8 @@ fn log_records_are_dropped_when_the_last_timeout_ends_and_not_the_first() {
         assert_eq!(first.dropped_log_records.total(), 0, "{first}");
         let last = last.join().unwrap();
         assert!(started.elapsed() >= LAST, "{last}");
-        assert_eq!(last.dropped_log_records.shutdown, 1, "{last}");
+        // Its export and the shutdown time out together, so either can be the reason.
+        assert_eq!(last.dropped_log_records.total(), 1, "{last}");
     });
 }
 
