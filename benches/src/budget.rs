@@ -103,7 +103,7 @@ impl Check {
             Self::Met => "met",
             Self::Missed => "not met",
             Self::AtItsLimit => "not met, nor by the yardstick",
-            Self::Unknown => "this machine cannot tell: run longer",
+            Self::Unknown => "undecided: run longer",
         }
     }
 }
