@@ -15,7 +15,7 @@ use super::{
     late_fields::LateFields,
     options::RecorderLayer,
     parent::Parent,
-    scratch,
+    prepared, scratch,
     span_fields::SpanFields,
     span_state::{Recording, SpanState},
 };
@@ -24,13 +24,33 @@ use crate::{clock::Timestamp, events::CompactEvent, record::SpanRecord};
 impl RecorderLayer {
     /// Returns whether spans of a level are recorded.
     #[inline]
-    fn records_level(&self, metadata: &Metadata<'_>) -> bool {
+    pub(super) fn records_level(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= self.span_level
     }
 
     /// Changes the record of a span, if it has one. `change` must not run code of the application.
     pub(super) fn change(&self, id: u64, change: impl FnOnce(&mut SpanRecord)) {
         self.spans.open.with(id, |state| state.record().map(change));
+    }
+
+    /// Opens a new span with its fields.
+    #[inline]
+    fn open_span<S>(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        ctx: &Context<'_, S>,
+    ) -> Option<SpanState>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let parent = self.parent(attributes, id, ctx)?;
+        self.tracer.open(&parent, Instant::now(), |record| {
+            record.set_origin(self.origin(attributes.metadata()));
+            let mut fields = SpanFields::new(&mut record.attributes);
+            attributes.record(&mut fields);
+            fields.into_settings().apply(record);
+        })
     }
 
     /// Returns the parent of a new span. Returns `None` if telemetry is suppressed in the current context and the parent is
@@ -127,16 +147,10 @@ where
         if !self.spans.records || !self.records_level(attributes.metadata()) {
             return;
         }
-        let Some(parent) = self.parent(attributes, id, &ctx) else {
+        let prepared = prepared::take(self, attributes.metadata());
+        let Some(state) = prepared.or_else(|| self.open_span(attributes, id, &ctx)) else {
             return;
         };
-        let opened = self.tracer.open(&parent, Instant::now(), |record| {
-            record.set_origin(self.origin(attributes.metadata()));
-            let mut fields = SpanFields::new(&mut record.attributes);
-            attributes.record(&mut fields);
-            fields.into_settings().apply(record);
-        });
-        let Some(state) = opened else { return };
         if let Some(stale) = self.spans.open.insert(id.into_u64(), state) {
             self.tracer.discard_span(stale);
         }

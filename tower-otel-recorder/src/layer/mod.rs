@@ -9,6 +9,7 @@ mod open;
 mod open_spans;
 mod options;
 mod parent;
+mod prepared;
 mod scratch;
 mod span_ext;
 mod span_fields;

@@ -97,6 +97,10 @@ impl SpanState {
         matches!(self.recording, Recording::Sampled(_) | Recording::Held(_))
     }
 
+    pub(crate) const fn is_held(&self) -> bool {
+        matches!(self.recording, Recording::Held(_))
+    }
+
     pub(crate) const fn is_sampled(&self) -> bool {
         matches!(self.recording, Recording::Sampled(_))
     }

@@ -4,6 +4,8 @@ mod any;
 pub(crate) mod fields;
 mod open_span;
 #[cfg(feature = "recorder")]
+mod prepared;
+#[cfg(feature = "recorder")]
 mod recorder;
 mod scope;
 #[cfg(feature = "recorder")]

@@ -1,6 +1,7 @@
 //! The backend that writes compact span records.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::IpAddr,
     sync::{Arc, LazyLock},
@@ -8,12 +9,14 @@ use std::{
 };
 
 use opentelemetry::{
-    Context, ContextGuard, InstrumentationScope,
+    Context, ContextGuard, InstrumentationScope, KeyValue,
     trace::{SpanContext, SpanKind, Status, TraceState},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
-use tower_otel_recorder::{ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanStart};
+use tower_otel_recorder::{
+    ActiveSpan, AttributeBuffer, Recorder, RecorderTracer, SpanRecord, SpanStart,
+};
 use tower_otel_semconv::attribute;
 
 use super::{
@@ -132,45 +135,62 @@ impl RecorderBackend {
         at: Instant,
     ) -> RecorderSpan {
         let start = SpanStart {
-            kind: match request.kind() {
-                Kind::Server => SpanKind::Server,
-                Kind::Client => SpanKind::Client,
-            },
+            kind: span_kind(request),
             base: &base,
             remote,
             link,
             at,
         };
-        let sampler_input = || {
-            let resolved = request.resolve();
-            let mut attributes = Vec::new();
-            attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
-            (resolved.name.into_cow(), attributes)
-        };
-        let started = self.0.start_record(start, sampler_input, |record| {
-            if let Some(key) = request.template_key()
-                && templates::apply(
-                    &key,
-                    || template(request),
-                    |template| record.set_template(template.name, &template.attributes),
-                )
-            {
-                let query = request.query();
-                attributes::http_server_own(request, query.as_deref(), record.attributes());
-                return;
-            }
-            let resolved = request.resolve();
-            match &resolved.name {
-                SpanName::Static(name, _) => record.set_static_name(name),
-                SpanName::Text(name) => record.set_name(name),
-            }
-            attributes::visit(request, &resolved, record.attributes());
-        });
+        let started = self.0.start_record(
+            start,
+            || sampler_input(request),
+            |record| write(request, record),
+        );
         RecorderSpan {
             context: Some(started.context.unwrap_or(base)),
             span: started.span,
         }
     }
+}
+
+pub(super) fn span_kind(request: &RequestAttributes<'_, '_>) -> SpanKind {
+    match request.kind() {
+        Kind::Server => SpanKind::Server,
+        Kind::Client => SpanKind::Client,
+    }
+}
+
+/// Returns the name and the attributes of a span, for samplers.
+#[cold]
+pub(super) fn sampler_input(
+    request: &RequestAttributes<'_, '_>,
+) -> (Cow<'static, str>, Vec<KeyValue>) {
+    let resolved = request.resolve();
+    let mut attributes = Vec::new();
+    attributes::visit(request, &resolved, &mut KeyValues(&mut attributes));
+    (resolved.name.into_cow(), attributes)
+}
+
+/// Writes the name and the attributes that are known when a span starts.
+#[inline]
+pub(super) fn write(request: &RequestAttributes<'_, '_>, record: &mut SpanRecord) {
+    if let Some(key) = request.template_key()
+        && templates::apply(
+            &key,
+            || template(request),
+            |template| record.set_template(template.name, &template.attributes),
+        )
+    {
+        let query = request.query();
+        attributes::http_server_own(request, query.as_deref(), record.attributes());
+        return;
+    }
+    let resolved = request.resolve();
+    match &resolved.name {
+        SpanName::Static(name, _) => record.set_static_name(name),
+        SpanName::Text(name) => record.set_name(name),
+    }
+    attributes::visit(request, &resolved, record.attributes());
 }
 
 /// Creates the template for similar requests. Returns `None` if the name of the span is not cached.

@@ -13,6 +13,8 @@ use tracing::{
     level_filters::LevelFilter,
 };
 
+#[cfg(feature = "recorder")]
+use super::prepared;
 use super::{
     fields::{MAX_FIELDS, SpanCallsite, otel},
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
@@ -56,27 +58,33 @@ impl StartSpan for TracingBackend {
         &self,
         request: &RequestAttributes<'_, '_>,
         parent: Parent,
-        _at: Instant,
+        at: Instant,
     ) -> TracingSpan {
-        let (base_context, link) = parent.into_context();
         let callsite = SpanCallsite::of(request);
-        let span = if LevelFilter::current() < LevelFilter::INFO {
+        if LevelFilter::current() < LevelFilter::INFO {
             no_subscriber::check();
-            tracing::Span::none()
-        } else {
-            let _attached = base_context.clone().map(Context::attach);
-            open(request, callsite)
-        };
-        let span = TracingSpan {
-            span,
-            fields: callsite.fields,
-            base_context,
-            is_held: None,
-        };
-        if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
-            context.span().add_link(link, Vec::new());
+        } else if callsite.is_enabled() {
+            let create = || create(request, callsite);
+            #[cfg(feature = "recorder")]
+            if let Some((span, is_held)) = prepared::open(request, callsite, &parent, at, create) {
+                return TracingSpan {
+                    span,
+                    fields: callsite.fields,
+                    base_context: match is_held {
+                        Some(_) => None,
+                        None => parent.into_context().0,
+                    },
+                    is_held,
+                };
+            }
+            return TracingSpan::created_below(parent, callsite, create);
         }
-        span
+        TracingSpan {
+            span: tracing::Span::none(),
+            fields: callsite.fields,
+            base_context: parent.into_context().0,
+            is_held: None,
+        }
     }
 
     fn disabled(&self, parent: Parent) -> TracingSpan {
@@ -114,10 +122,8 @@ impl StartSpan for TracingBackend {
     fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
 }
 
-fn open(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing::Span {
-    if !callsite.is_enabled() {
-        return tracing::Span::none();
-    }
+/// Creates the `tracing` span of a request, in the current context.
+fn create(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing::Span {
     let resolved = request.resolve();
     let mut values = FieldValues::new(callsite.late_fields);
     values.text(otel::NAME, Some(resolved.name.as_str()));
@@ -220,6 +226,30 @@ fn is_same_key(a: &'static str, b: &'static str) -> bool {
 }
 
 impl TracingSpan {
+    /// Returns a span that `create` creates in the context of its parent.
+    #[inline(never)]
+    fn created_below(
+        parent: Parent,
+        callsite: SpanCallsite,
+        create: impl FnOnce() -> tracing::Span,
+    ) -> Self {
+        let (base_context, link) = parent.into_context();
+        let span = {
+            let _attached = base_context.clone().map(Context::attach);
+            create()
+        };
+        let span = Self {
+            span,
+            fields: callsite.fields,
+            base_context,
+            is_held: None,
+        };
+        if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
+            context.span().add_link(link, Vec::new());
+        }
+        span
+    }
+
     /// Returns the context that is current inside the span. Returns `None` if entering the span activates none.
     fn entered_context(&self) -> Option<Context> {
         // The current context is replaced even by an empty one, because the span may already be current.

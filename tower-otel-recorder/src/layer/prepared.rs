@@ -1,0 +1,144 @@
+//! Spans that start before their `tracing` span.
+//!
+//! `TraceLayer` knows the attributes of its spans. It writes them to a record directly, because reading them back from fields
+//! costs more. The `tracing` span has the same values as fields, for other layers.
+
+use std::{borrow::Cow, cell::RefCell};
+
+use opentelemetry::{KeyValue, trace::TraceContextExt};
+use tracing::{Metadata, Span};
+
+use super::{
+    entered,
+    options::RecorderLayer,
+    span_state::{Recording, SpanState},
+};
+use crate::{
+    record::SpanRecord,
+    start::{SpanStart, StartedSpan},
+    tracer::RecorderTracer,
+};
+
+thread_local! {
+    /// The span whose `tracing` span this thread is creating.
+    static PREPARED: RefCell<Option<PreparedSpan>> = const { RefCell::new(None) };
+}
+
+struct PreparedSpan {
+    layer: usize,
+    metadata: &'static Metadata<'static>,
+    state: SpanState,
+}
+
+impl RecorderLayer {
+    /// Starts a span, whose name and attributes `write` writes, and creates its `tracing` span with `create`. The fields of the
+    /// `tracing` span are not read.
+    ///
+    /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if a
+    /// filter has hidden the span from this layer. Returns `None` without calling `create` if the layer cannot start the span in
+    /// this way. `start` and `sampler_input` are those of [`RecorderTracer::start_record`].
+    #[doc(hidden)]
+    #[inline]
+    pub fn open<'n>(
+        &self,
+        metadata: &'static Metadata<'static>,
+        start: SpanStart<'_>,
+        sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
+        write: impl FnOnce(&mut SpanRecord),
+        create: impl FnOnce() -> Span,
+    ) -> Option<(Span, Option<bool>)> {
+        let is_recorded = self.spans.records && self.records_level(metadata);
+        if !is_recorded || !self.activates_context || !entered::is_available() {
+            return None;
+        }
+        if self.tracer.shared().pipeline.is_closed() || start.base.is_telemetry_suppressed() {
+            return None;
+        }
+        let origin = self.origin(metadata);
+        let started = self.tracer.start_record(start, sampler_input, |record| {
+            record.origin = Some(origin);
+            write(record);
+        });
+        let state = state(started)?;
+        let is_held = state.is_held();
+        let prepared = Prepared::set(self, metadata, state)?;
+        let span = create();
+        Some((span, prepared.is_taken().then_some(is_held)))
+    }
+}
+
+fn state(started: StartedSpan) -> Option<SpanState> {
+    let context = started.context?;
+    let recording = match started.span {
+        None => Recording::Unsampled,
+        Some(span) if context.span().span_context().is_sampled() => Recording::Sampled(span),
+        Some(span) => Recording::Held(span),
+    };
+    Some(SpanState::new(context, recording))
+}
+
+/// Takes the prepared span of a new `tracing` span, if there is one.
+#[inline]
+pub(super) fn take(
+    layer: &RecorderLayer,
+    metadata: &'static Metadata<'static>,
+) -> Option<SpanState> {
+    let take = |prepared: &RefCell<Option<PreparedSpan>>| {
+        let mut prepared = prepared.borrow_mut();
+        let is_prepared = |prepared: &mut PreparedSpan| {
+            std::ptr::eq(prepared.metadata, metadata) && prepared.layer == layer.number()
+        };
+        prepared.take_if(is_prepared).map(|prepared| prepared.state)
+    };
+    PREPARED.try_with(take).ok().flatten()
+}
+
+/// A prepared span. If it is not taken, it is discarded.
+struct Prepared<'a> {
+    tracer: &'a RecorderTracer,
+    /// The span that was prepared around this one: another layer has handled a request while it received a new span.
+    outer: Option<PreparedSpan>,
+}
+
+impl<'a> Prepared<'a> {
+    fn set(
+        layer: &'a RecorderLayer,
+        metadata: &'static Metadata<'static>,
+        state: SpanState,
+    ) -> Option<Self> {
+        let mut prepared = Some(PreparedSpan {
+            layer: layer.number(),
+            metadata,
+            state,
+        });
+        let set = PREPARED.try_with(|place| place.replace(prepared.take()));
+        let tracer = &layer.tracer;
+        match (set, prepared) {
+            (Ok(outer), _) => Some(Self { tracer, outer }),
+            (Err(_), prepared) => {
+                discard(tracer, prepared);
+                None
+            }
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        PREPARED.with_borrow(Option::is_none)
+    }
+}
+
+impl Drop for Prepared<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let outer = self.outer.take();
+        let unused = PREPARED.try_with(|place| place.replace(outer));
+        discard(self.tracer, unused.ok().flatten());
+    }
+}
+
+#[inline]
+fn discard(tracer: &RecorderTracer, prepared: Option<PreparedSpan>) {
+    if let Some(prepared) = prepared {
+        tracer.discard_span(prepared.state);
+    }
+}

@@ -1,0 +1,66 @@
+//! Spans of `tracing` that the layer of tower-otel-recorder records without reading their fields.
+
+use std::time::Instant;
+
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceState},
+};
+use tower_otel_propagate::ExtractedContext;
+use tower_otel_recorder::{RecorderLayer, SpanStart};
+use tracing::{Dispatch, dispatcher};
+
+use super::{
+    fields::SpanCallsite,
+    recorder::{sampler_input, span_kind, write},
+};
+use crate::{parent::Parent, request::RequestAttributes};
+
+/// Writes the span of a request to a record and creates its `tracing` span with `create`.
+///
+/// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if the
+/// layer does not record the span. Returns `None` without calling `create` if the subscriber has no such layer.
+#[inline]
+pub(super) fn open(
+    request: &RequestAttributes<'_, '_>,
+    callsite: SpanCallsite,
+    parent: &Parent,
+    at: Instant,
+    create: impl FnOnce() -> tracing::Span,
+) -> Option<(tracing::Span, Option<bool>)> {
+    // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let layer = subscriber.downcast_ref::<RecorderLayer>()?;
+    let (base, remote, link) = start_context(parent);
+    let start = SpanStart {
+        kind: span_kind(request),
+        base: &base,
+        remote: remote.as_ref(),
+        link,
+        at,
+    };
+    layer.open(
+        callsite.metadata,
+        start,
+        || sampler_input(request),
+        |record| write(request, record),
+        create,
+    )
+}
+
+/// Returns the context in which a span starts, its remote parent, and the target of its link.
+#[inline]
+fn start_context(parent: &Parent) -> (Context, Option<SpanContext>, Option<&SpanContext>) {
+    match parent {
+        Parent::Current => (Context::current(), None, None),
+        Parent::Span(parent) => {
+            let remote = parent.into_span_context(TraceState::NONE);
+            (Context::current(), Some(remote), None)
+        }
+        Parent::Remote(ExtractedContext::SpanOnly(remote)) => {
+            (Context::current(), Some(remote.clone()), None)
+        }
+        Parent::Remote(ExtractedContext::Full(context)) => (context.clone(), None, None),
+        Parent::Root(link) => (Context::new(), None, link.as_ref()),
+    }
+}
