@@ -111,32 +111,44 @@ impl<'a> Prepared<'a> {
             metadata,
             state,
         });
-        let set = PREPARED.try_with(|place| place.replace(prepared.take()));
+        let set = PREPARED.try_with(|place| {
+            let place = &mut *place.borrow_mut();
+            let outer = place.take();
+            *place = prepared.take();
+            outer
+        });
         let tracer = &layer.tracer;
-        match (set, prepared) {
-            (Ok(outer), _) => Some(Self { tracer, outer }),
-            (Err(_), prepared) => {
-                discard(tracer, prepared);
-                None
-            }
+        if let Ok(outer) = set {
+            return Some(Self { tracer, outer });
         }
+        discard(tracer, prepared);
+        None
     }
 
-    fn is_taken(&self) -> bool {
-        PREPARED.with_borrow(Option::is_none)
-    }
-}
-
-impl Drop for Prepared<'_> {
     #[inline]
-    fn drop(&mut self) {
+    fn is_taken(&self) -> bool {
+        let is_none = |place: &RefCell<Option<PreparedSpan>>| place.borrow().is_none();
+        PREPARED.try_with(is_none).unwrap_or(true)
+    }
+
+    #[cold]
+    fn discard(&mut self) {
         let outer = self.outer.take();
         let unused = PREPARED.try_with(|place| place.replace(outer));
         discard(self.tracer, unused.ok().flatten());
     }
 }
 
-#[inline]
+impl Drop for Prepared<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.outer.is_some() || !self.is_taken() {
+            self.discard();
+        }
+    }
+}
+
+#[cold]
 fn discard(tracer: &RecorderTracer, prepared: Option<PreparedSpan>) {
     if let Some(prepared) = prepared {
         tracer.discard_span(prepared.state);

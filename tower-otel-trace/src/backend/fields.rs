@@ -242,32 +242,41 @@ mod tests {
 
     use tower_otel_core::{LocalAddr, PeerAddr, RequestInfo};
 
-    use super::*;
+    use super::{
+        super::field_values::{MAX_ADDRESSES, MAX_INTS},
+        *,
+    };
     use crate::{
         attributes::{self, AttributeSink},
         opt_in::OptIn,
         state::Config,
     };
 
-    /// Collects the keys in the order of the visit.
+    /// Collects the keys in the order of the visit, and counts the values that are no texts.
     #[derive(Default)]
-    struct Keys(Vec<&'static str>);
+    struct Keys {
+        keys: Vec<&'static str>,
+        ints: usize,
+        addresses: usize,
+    }
 
     impl<'v> AttributeSink<'v> for Keys {
         fn text(&mut self, key: &'static str, _value: Option<&'v str>) {
-            self.0.push(key);
+            self.keys.push(key);
         }
 
         fn static_text(&mut self, key: &'static str, _value: Option<&'static str>) {
-            self.0.push(key);
+            self.keys.push(key);
         }
 
         fn int(&mut self, key: &'static str, _value: Option<i64>) {
-            self.0.push(key);
+            self.keys.push(key);
+            self.ints += 1;
         }
 
         fn address(&mut self, key: &'static str, _value: Option<IpAddr>) {
-            self.0.push(key);
+            self.keys.push(key);
+            self.addresses += 1;
         }
     }
 
@@ -293,9 +302,10 @@ mod tests {
             .fields
             .get(callsite.late_fields..)
             .unwrap_or_default();
-        let expected = [&[otel::NAME, otel::KIND], &*keys.0].concat();
+        let expected = [&[otel::NAME, otel::KIND], &*keys.keys].concat();
         assert!(declared.starts_with(&expected), "{declared:?} {expected:?}");
         assert!(callsite.fields.len() <= MAX_FIELDS);
+        assert!(keys.ints <= MAX_INTS && keys.addresses <= MAX_ADDRESSES);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Span backends.
 
 mod any;
+mod field_values;
 pub(crate) mod fields;
 mod open_span;
 #[cfg(feature = "recorder")]

@@ -1,6 +1,6 @@
 //! Spans of `tracing` that the layer of tower-otel-recorder records without reading their fields.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use opentelemetry::{
     Context,
@@ -12,11 +12,15 @@ use tracing::{Dispatch, dispatcher};
 
 use super::{
     fields::SpanCallsite,
-    recorder::{sampler_input, span_kind, write},
+    recorder::{sampler_input, span_kind, template, write},
+    templates::SpanTemplate,
 };
-use crate::{parent::Parent, request::RequestAttributes};
+use crate::{
+    parent::Parent,
+    request::{RequestAttributes, ResolvedAttributes, SpanName},
+};
 
-/// Writes the span of a request to a record and creates its `tracing` span with `create`.
+/// Writes the span of a request to a record and creates its `tracing` span with `create`, from its attributes.
 ///
 /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if the
 /// layer does not record the span. Returns `None` without calling `create` if the subscriber has no such layer.
@@ -26,7 +30,7 @@ pub(super) fn open(
     callsite: SpanCallsite,
     parent: &Parent,
     at: Instant,
-    create: impl FnOnce() -> tracing::Span,
+    create: impl FnOnce(&ResolvedAttributes<'_>) -> tracing::Span,
 ) -> Option<(tracing::Span, Option<bool>)> {
     // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
     let subscriber = dispatcher::get_default(Dispatch::clone);
@@ -39,13 +43,33 @@ pub(super) fn open(
         link,
         at,
     };
+    let template = template(request);
+    let template = template.as_deref();
     layer.open(
         callsite.metadata,
         start,
         || sampler_input(request),
-        |record| write(request, record),
-        create,
+        |record| write(request, template, record),
+        || create(&resolve(request, template)),
     )
+}
+
+/// Resolves the name and the attributes that are computed from the request, or copies them from its template.
+#[inline]
+fn resolve<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    template: Option<&'v SpanTemplate>,
+) -> ResolvedAttributes<'v> {
+    let Some(template) = template else {
+        return request.resolve();
+    };
+    let server = template.server.as_ref();
+    ResolvedAttributes {
+        name: SpanName::Static(template.name, template.route),
+        query: request.query(),
+        url: None,
+        server: server.map(|(host, port)| (Cow::Borrowed(&**host), *port)),
+    }
 }
 
 /// Returns the context in which a span starts, its remote parent, and the target of its link.

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     fmt,
     net::IpAddr,
+    rc::Rc,
     sync::{Arc, LazyLock},
     time::Instant,
 };
@@ -144,7 +145,7 @@ impl RecorderBackend {
         let started = self.0.start_record(
             start,
             || sampler_input(request),
-            |record| write(request, record),
+            |record| write(request, template(request).as_deref(), record),
         );
         RecorderSpan {
             context: Some(started.context.unwrap_or(base)),
@@ -173,13 +174,13 @@ pub(super) fn sampler_input(
 
 /// Writes the name and the attributes that are known when a span starts.
 #[inline]
-pub(super) fn write(request: &RequestAttributes<'_, '_>, record: &mut SpanRecord) {
-    if let Some(key) = request.template_key()
-        && templates::apply(
-            &key,
-            || template(request),
-            |template| record.set_template(template.name, &template.attributes),
-        )
+pub(super) fn write(
+    request: &RequestAttributes<'_, '_>,
+    template: Option<&SpanTemplate>,
+    record: &mut SpanRecord,
+) {
+    if let Some(template) = template
+        && record.set_template(template.name, &template.attributes)
     {
         let query = request.query();
         attributes::http_server_own(request, query.as_deref(), record.attributes());
@@ -193,17 +194,29 @@ pub(super) fn write(request: &RequestAttributes<'_, '_>, record: &mut SpanRecord
     attributes::visit(request, &resolved, record.attributes());
 }
 
+/// Returns the template for the span of a request, if it has one.
+#[inline]
+pub(super) fn template(request: &RequestAttributes<'_, '_>) -> Option<Rc<SpanTemplate>> {
+    templates::get(&request.template_key()?, || new_template(request))
+}
+
 /// Creates the template for similar requests. Returns `None` if the name of the span is not cached.
 #[cold]
-fn template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
+fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     let resolved = request.resolve();
-    let SpanName::Static(name, _) = resolved.name else {
+    let SpanName::Static(name, route) = resolved.name else {
         return None;
     };
+    let server = resolved.server.as_ref();
     let attributes = AttributeBuffer::shared(|attributes| {
         attributes::http_server_repeated(request, &resolved, attributes);
     });
-    Some(SpanTemplate { name, attributes })
+    Some(SpanTemplate {
+        name,
+        route,
+        server: server.map(|(host, port)| (host.as_ref().into(), *port)),
+        attributes,
+    })
 }
 
 impl OpenSpan for RecorderSpan {

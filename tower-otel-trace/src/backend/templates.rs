@@ -2,7 +2,7 @@
 //!
 //! Most requests of a server repeat the method, the route and the host of an earlier one.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use http::Version;
 use tower_otel_recorder::AttributeBuffer;
@@ -33,6 +33,10 @@ pub(crate) struct TemplateKey<'a> {
 #[derive(Debug)]
 pub(crate) struct SpanTemplate {
     pub(crate) name: &'static str,
+    /// The route in the name.
+    pub(crate) route: Option<&'static str>,
+    /// The host and port of the server.
+    pub(crate) server: Option<(Box<str>, Option<u16>)>,
     pub(crate) attributes: Arc<AttributeBuffer>,
 }
 
@@ -50,19 +54,16 @@ struct CachedTemplate {
     scheme: &'static str,
     version: Version,
     host: Box<[u8]>,
-    template: SpanTemplate,
+    template: Rc<SpanTemplate>,
 }
 
-/// Calls `set` with the template of a key. If there is none, `make` creates it when the key misses twice in a row.
-///
-/// Returns `false` if there is no template or `set` returns `false`.
+/// Returns the template of a key. If there is none, `make` creates it when the key misses twice in a row.
 #[inline]
-pub(crate) fn apply(
+pub(crate) fn get(
     key: &TemplateKey<'_>,
     make: impl FnOnce() -> Option<SpanTemplate>,
-    set: impl FnOnce(&SpanTemplate) -> bool,
-) -> bool {
-    let apply = |slots: &RefCell<Vec<Slot>>| {
+) -> Option<Rc<SpanTemplate>> {
+    let get = |slots: &RefCell<Vec<Slot>>| {
         let mut slots = slots.try_borrow_mut().ok()?;
         let hash = key.hash();
         let index = (hash >> 56) as usize;
@@ -71,11 +72,11 @@ pub(crate) fn apply(
             None => allocate(&mut slots).get_mut(index)?,
         };
         match &slot.cached {
-            Some(cached) if cached.is_for(key) => Some(set(&cached.template)),
-            _ => slot.replace(hash, key, make).map(set),
+            Some(cached) if cached.is_for(key) => Some(Rc::clone(&cached.template)),
+            _ => slot.replace(hash, key, make),
         }
     };
-    matches!(TEMPLATES.try_with(apply), Ok(Some(true)))
+    TEMPLATES.try_with(get).ok().flatten()
 }
 
 #[cold]
@@ -99,23 +100,23 @@ impl Slot {
         hash: u64,
         key: &TemplateKey<'_>,
         make: impl FnOnce() -> Option<SpanTemplate>,
-    ) -> Option<&SpanTemplate> {
+    ) -> Option<Rc<SpanTemplate>> {
         let is_second = self.missed.replace(hash) == Some(hash);
         let is_short = key.host.len().max(key.route.map_or(0, str::len)) <= MAX_LENGTH;
         if !is_second || !is_short {
             return None;
         }
-        let template = make()?;
+        let template = Rc::new(make()?);
         self.missed = None;
-        let cached = self.cached.insert(CachedTemplate {
+        self.cached = Some(CachedTemplate {
             method: key.method,
             route: key.route.map(Into::into),
             scheme: key.scheme,
             version: key.version,
             host: key.host.into(),
-            template,
+            template: Rc::clone(&template),
         });
-        Some(&cached.template)
+        Some(template)
     }
 }
 
@@ -150,18 +151,17 @@ mod tests {
 
     /// Returns the name of the template for a key, and whether it was created by this call.
     fn used(key: &TemplateKey<'_>, name: &'static str) -> (Option<String>, bool) {
-        let (mut used, mut is_made) = (None, false);
+        let mut is_made = false;
         let make = || {
             is_made = true;
             Some(SpanTemplate {
                 name,
+                route: None,
+                server: None,
                 attributes: AttributeBuffer::shared(|_| {}),
             })
         };
-        apply(key, make, |template| {
-            used = Some(template.name.to_owned());
-            true
-        });
+        let used = get(key, make).map(|template| template.name.to_owned());
         (used, is_made)
     }
 

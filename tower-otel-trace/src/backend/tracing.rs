@@ -1,30 +1,28 @@
 //! The backend that opens `tracing` spans.
 
-use std::{fmt, net::IpAddr, time::Instant};
+use std::{fmt, time::Instant};
 
 use opentelemetry::{
-    Context, ContextGuard, SpanId, StringValue,
+    Context, ContextGuard, SpanId,
     trace::{SpanContext, TraceContextExt},
 };
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
-use tracing::{
-    field::{self, DisplayValue},
-    level_filters::LevelFilter,
-};
+use tracing::{field, level_filters::LevelFilter};
 
 #[cfg(feature = "recorder")]
 use super::prepared;
 use super::{
-    fields::{MAX_FIELDS, SpanCallsite, otel},
+    field_values::FieldValues,
+    fields::{SpanCallsite, otel},
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
 };
 use crate::{
     attributes::{self, AttributeSink},
     connection, kept, no_subscriber,
     parent::Parent,
-    request::RequestAttributes,
-    string_cache, thread_exit,
+    request::{RequestAttributes, ResolvedAttributes},
+    thread_exit,
 };
 
 /// Opens `tracing` spans with the level `INFO` and the target `tower_otel_trace`. This is the default.
@@ -64,7 +62,7 @@ impl StartSpan for TracingBackend {
         if LevelFilter::current() < LevelFilter::INFO {
             no_subscriber::check();
         } else if callsite.is_enabled() {
-            let create = || create(request, callsite);
+            let create = |resolved: &ResolvedAttributes<'_>| create(request, resolved, callsite);
             #[cfg(feature = "recorder")]
             if let Some((span, is_held)) = prepared::open(request, callsite, &parent, at, create) {
                 return TracingSpan {
@@ -77,7 +75,7 @@ impl StartSpan for TracingBackend {
                     is_held,
                 };
             }
-            return TracingSpan::created_below(parent, callsite, create);
+            return TracingSpan::created_below(parent, callsite, || create(&request.resolve()));
         }
         TracingSpan {
             span: tracing::Span::none(),
@@ -123,8 +121,11 @@ impl StartSpan for TracingBackend {
 }
 
 /// Creates the `tracing` span of a request, in the current context.
-fn create(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracing::Span {
-    let resolved = request.resolve();
+fn create(
+    request: &RequestAttributes<'_, '_>,
+    resolved: &ResolvedAttributes<'_>,
+    callsite: SpanCallsite,
+) -> tracing::Span {
     let mut values = FieldValues::new(callsite.late_fields);
     values.text(otel::NAME, Some(resolved.name.as_str()));
     let kind = match request.kind() {
@@ -132,91 +133,11 @@ fn create(request: &RequestAttributes<'_, '_>, callsite: SpanCallsite) -> tracin
         Kind::Client => "client",
     };
     values.static_text(otel::KIND, Some(kind));
-    attributes::visit(request, &resolved, &mut values);
-    let mut fields: [Option<&dyn field::Value>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
-    let fields = fields.get_mut(..callsite.fields.len()).unwrap_or_default();
-    for (field, value) in fields.iter_mut().zip(&values.values) {
-        *field = value.as_ref().map(FieldValue::as_field);
-    }
-    for (index, address) in values.addresses.iter().flatten() {
-        if let Some(field) = fields.get_mut(*index) {
-            *field = Some(address);
-        }
-    }
+    attributes::visit(request, resolved, &mut values);
+    let fields = values.in_order();
+    let fields = fields.get(..callsite.fields.len()).unwrap_or_default();
     let metadata = callsite.metadata;
     tracing::Span::new(metadata, &metadata.fields().value_set_all(fields))
-}
-
-/// The values of the fields of a callsite.
-struct FieldValues<'v> {
-    /// The index of the next field. Values are added in the order of the fields.
-    next: usize,
-    values: [Option<FieldValue<'v>>; MAX_FIELDS],
-    /// The addresses of the client, of the server and of the peer, with the indices of their fields. They are not in `values`,
-    /// so that these need no drop.
-    addresses: [Option<(usize, DisplayValue<StringValue>)>; 3],
-}
-
-#[derive(Clone, Copy)]
-enum FieldValue<'v> {
-    Text(&'v str),
-    Int(i64),
-}
-
-impl FieldValue<'_> {
-    fn as_field(&self) -> &dyn field::Value {
-        match self {
-            Self::Text(value) => value,
-            Self::Int(value) => value,
-        }
-    }
-}
-
-impl<'v> FieldValues<'v> {
-    fn new(first: usize) -> Self {
-        Self {
-            next: first,
-            values: [None; MAX_FIELDS],
-            addresses: [const { None }; 3],
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, value: Option<FieldValue<'v>>) {
-        if let Some(slot) = self.values.get_mut(self.next) {
-            *slot = value;
-        }
-        self.next += 1;
-    }
-}
-
-impl<'v> AttributeSink<'v> for FieldValues<'v> {
-    #[inline]
-    fn text(&mut self, _key: &'static str, value: Option<&'v str>) {
-        self.push(value.map(FieldValue::Text));
-    }
-
-    #[inline]
-    fn static_text(&mut self, _key: &'static str, value: Option<&'static str>) {
-        self.push(value.map(FieldValue::Text));
-    }
-
-    #[inline]
-    fn int(&mut self, _key: &'static str, value: Option<i64>) {
-        self.push(value.map(FieldValue::Int));
-    }
-
-    #[inline]
-    fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
-        if let Some(address) = value
-            && let Some(slot) = self.addresses.iter_mut().find(|slot| slot.is_none())
-        {
-            // Each layer of the subscriber formats the value.
-            let text = string_cache::address(address);
-            *slot = Some((self.next, field::display(text)));
-        }
-        self.push(None);
-    }
 }
 
 /// Returns whether two keys are equal. Equal keys usually have the same address.
