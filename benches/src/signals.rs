@@ -46,7 +46,7 @@ pub trait Signals {
     /// `tower-otel-init`.
     fn recorder_subscriber(&self) {
         let layer = self.recorder().layer().location(false).target(false);
-        let spans = layer.spans(LevelFilter::INFO);
+        let spans = layer.spans(LevelFilter::INFO).alone();
         tracing_subscriber::registry().with(spans).init();
     }
 

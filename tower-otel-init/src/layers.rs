@@ -45,7 +45,8 @@ impl RunningTelemetry {
 
     /// Returns all layers of the installed subscriber. They filter by themselves, which costs less than layers with filters.
     pub(crate) fn installed_layers(&self, log_format: LogFormat) -> impl Layer<Registry> {
-        let spans = self.recorder_layer().map(|layer| layer.spans(SPAN_LEVEL));
+        let spans = self.recorder_layer();
+        let spans = spans.map(|layer| layer.spans(SPAN_LEVEL).alone());
         let filter = self.control.layer_filter();
         let mut used = UsedCallsites {
             spans: spans.as_ref().map_or(LevelFilter::OFF, |_| SPAN_LEVEL),

@@ -68,7 +68,7 @@ pub fn assert_valid_span(span: &SpanData, backend: Backend) {
     let scope = &span.instrumentation_scope;
     let name = match backend {
         // The scope that the application passes to the exporter of `tracing` spans.
-        Backend::Tracing | Backend::TracingRecorder => SCOPE,
+        Backend::Tracing | Backend::TracingRecorder | Backend::TracingRecord => SCOPE,
         Backend::Tracer | Backend::Recorder => "tower-otel-trace",
     };
     assert_eq!(scope.name(), name);
@@ -111,7 +111,7 @@ fn callsite_keys(backend: Backend) -> &'static [&'static str] {
     ];
     match backend {
         Backend::Tracing => TRACING_OPENTELEMETRY,
-        Backend::TracingRecorder => RECORDER,
+        Backend::TracingRecorder | Backend::TracingRecord => RECORDER,
         Backend::Tracer | Backend::Recorder => &[],
     }
 }

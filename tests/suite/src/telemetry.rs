@@ -97,7 +97,7 @@ impl Filter<Registry> for BackendFilter {
 }
 
 /// The scope of exported `tracing` spans, as in the documentation of the layer.
-fn scope() -> InstrumentationScope {
+pub(crate) fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(SCOPE)
         .with_version(env!("CARGO_PKG_VERSION"))
         .with_schema_url(semconv::SCHEMA_URL)

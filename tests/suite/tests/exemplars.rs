@@ -72,7 +72,7 @@ fn ids(
         recorder: Arc::new(recorder.unwrap()),
     };
     let subscriber = match backend {
-        Backend::TracingRecorder => source.recorder.layer().boxed(),
+        Backend::TracingRecorder | Backend::TracingRecord => source.recorder.layer().boxed(),
         _ => tracing_opentelemetry::layer()
             .with_tracer(source.provider.tracer("a test"))
             .boxed(),

@@ -110,8 +110,12 @@ fn child() {
     };
     let registry = tracing_subscriber::registry();
     match backend {
-        Backend::TracingRecorder => {
+        Backend::TracingRecorder | Backend::TracingRecord => {
             let layer = source.recorder.layer();
+            let layer = match backend {
+                Backend::TracingRecord => layer.alone(),
+                _ => layer,
+            };
             tracing::subscriber::set_global_default(registry.with(layer)).unwrap();
         }
         _ => {

@@ -70,6 +70,8 @@ pub struct RecorderLayer {
     pub(super) target: bool,
     pub(super) level: bool,
     pub(super) activates_context: bool,
+    /// Whether `TraceLayer` may write the records of its spans.
+    pub(super) is_alone: bool,
     pub(super) spans: LayerSpans,
 }
 
@@ -106,6 +108,7 @@ impl RecorderLayer {
             target: true,
             level: false,
             activates_context: true,
+            is_alone: false,
             spans: LayerSpans::default(),
         }
     }
@@ -161,6 +164,16 @@ impl RecorderLayer {
     /// the parent of spans of the OpenTelemetry API, and injected headers and log lines do not have its ids.
     pub const fn activate_context(mut self, activate: bool) -> Self {
         self.activates_context = activate;
+        self
+    }
+
+    /// Lets `TraceLayer` [write the records of its spans](Self::open), which costs less than reading their fields.
+    ///
+    /// The layer must receive every span: it has no filter. No other layer of its subscriber may read the current OpenTelemetry
+    /// context when a span is created, because it is not yet that of the caller.
+    #[doc(hidden)]
+    pub const fn alone(mut self) -> Self {
+        self.is_alone = true;
         self
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use opentelemetry::{KeyValue, trace::TraceContextExt};
+use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 use tracing::{Metadata, Span};
 
 use super::{
@@ -13,11 +13,7 @@ use super::{
     options::RecorderLayer,
     span_state::{Recording, SpanState},
 };
-use crate::{
-    record::SpanRecord,
-    start::{SpanStart, StartedSpan},
-    tracer::RecorderTracer,
-};
+use crate::{active::ActiveSpan, record::SpanRecord, start::SpanStart, tracer::RecorderTracer};
 
 thread_local! {
     /// The span whose `tracing` span this thread is creating.
@@ -34,9 +30,9 @@ impl RecorderLayer {
     /// Starts a span, whose name and attributes `write` writes, and creates its `tracing` span with `create`. The fields of the
     /// `tracing` span are not read.
     ///
-    /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if a
-    /// filter has hidden the span from this layer. Returns `None` without calling `create` if the layer cannot start the span in
-    /// this way. `start` and `sampler_input` are those of [`RecorderTracer::start_record`].
+    /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if this
+    /// layer has not received the span. Returns `None` without calling `create` if the layer cannot start the span in this way,
+    /// for example because it is not [alone](Self::alone). `start` and `sampler_input` are those of [`RecorderTracer::start_record`].
     #[doc(hidden)]
     #[inline]
     pub fn open<'n>(
@@ -48,18 +44,18 @@ impl RecorderLayer {
         create: impl FnOnce() -> Span,
     ) -> Option<(Span, Option<bool>)> {
         let is_recorded = self.spans.records && self.records_level(metadata);
-        if !is_recorded || !self.activates_context || !entered::is_available() {
+        if !self.is_alone || !is_recorded || !self.activates_context || !entered::is_available() {
             return None;
         }
         if self.tracer.shared().pipeline.is_closed() || start.base.is_telemetry_suppressed() {
             return None;
         }
         let origin = self.origin(metadata);
-        let started = self.tracer.start_record(start, sampler_input, |record| {
+        let (context, span) = self.tracer.start_record(start, sampler_input, |record| {
             record.origin = Some(origin);
             write(record);
         });
-        let state = state(started)?;
+        let state = state(context, span)?;
         let is_held = state.is_held();
         let prepared = Prepared::set(self, metadata, state)?;
         let span = create();
@@ -67,9 +63,10 @@ impl RecorderLayer {
     }
 }
 
-fn state(started: StartedSpan) -> Option<SpanState> {
-    let context = started.context?;
-    let recording = match started.span {
+#[inline]
+fn state(context: Option<Context>, span: Option<ActiveSpan>) -> Option<SpanState> {
+    let context = context?;
+    let recording = match span {
         None => Recording::Unsampled,
         Some(span) if context.span().span_context().is_sampled() => Recording::Sampled(span),
         Some(span) => Recording::Held(span),

@@ -181,9 +181,9 @@ pub(crate) struct SpanCallsite {
     pub(crate) late_fields: usize,
 }
 
-const GRPC_LATE_FIELDS: usize = 4;
-const HTTP_SERVER_LATE_FIELDS: usize = 3;
-const HTTP_CLIENT_LATE_FIELDS: usize = 6;
+pub(super) const GRPC_LATE_FIELDS: usize = 4;
+pub(super) const HTTP_SERVER_LATE_FIELDS: usize = 3;
+pub(super) const HTTP_CLIENT_LATE_FIELDS: usize = 6;
 
 impl SpanCallsite {
     /// Returns the callsite of a request's span.

@@ -93,12 +93,12 @@ impl StartSpan for RecorderBackend {
             at: Instant::now(),
         };
         let sampler_input = || (connection::NAME.into(), Vec::new());
-        let started = self.0.start_record(start, sampler_input, |record| {
+        let (context, span) = self.0.start_record(start, sampler_input, |record| {
             record.set_static_name(connection::NAME);
         });
         RecorderSpan {
-            context: Some(started.context.unwrap_or(base)),
-            span: started.span,
+            context: Some(context.unwrap_or(base)),
+            span,
         }
     }
 
@@ -142,14 +142,14 @@ impl RecorderBackend {
             link,
             at,
         };
-        let started = self.0.start_record(
+        let (context, span) = self.0.start_record(
             start,
             || sampler_input(request),
             |record| write(request, template(request).as_deref(), record),
         );
         RecorderSpan {
-            context: Some(started.context.unwrap_or(base)),
-            span: started.span,
+            context: Some(context.unwrap_or(base)),
+            span,
         }
     }
 }

@@ -14,7 +14,9 @@ use tracing::{field, level_filters::LevelFilter};
 use super::prepared;
 use super::{
     field_values::FieldValues,
-    fields::{SpanCallsite, otel},
+    fields::{
+        GRPC_LATE_FIELDS, HTTP_CLIENT_LATE_FIELDS, HTTP_SERVER_LATE_FIELDS, SpanCallsite, otel,
+    },
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
 };
 use crate::{
@@ -121,12 +123,31 @@ impl StartSpan for TracingBackend {
 }
 
 /// Creates the `tracing` span of a request, in the current context.
+#[inline]
 fn create(
     request: &RequestAttributes<'_, '_>,
     resolved: &ResolvedAttributes<'_>,
     callsite: SpanCallsite,
 ) -> tracing::Span {
-    let mut values = FieldValues::new(callsite.late_fields);
+    match callsite.late_fields {
+        HTTP_SERVER_LATE_FIELDS => {
+            create_after::<HTTP_SERVER_LATE_FIELDS>(request, resolved, callsite)
+        }
+        HTTP_CLIENT_LATE_FIELDS => {
+            create_after::<HTTP_CLIENT_LATE_FIELDS>(request, resolved, callsite)
+        }
+        _ => create_after::<GRPC_LATE_FIELDS>(request, resolved, callsite),
+    }
+}
+
+/// Creates a span with this number of late fields. It is a constant, so that the place of each value is known at compile time.
+#[inline(never)]
+fn create_after<const LATE_FIELDS: usize>(
+    request: &RequestAttributes<'_, '_>,
+    resolved: &ResolvedAttributes<'_>,
+    callsite: SpanCallsite,
+) -> tracing::Span {
+    let mut values = FieldValues::new(LATE_FIELDS);
     values.text(otel::NAME, Some(resolved.name.as_str()));
     let kind = match request.kind() {
         Kind::Server => "server",

@@ -93,7 +93,7 @@ async fn an_exception_is_logged_once_inside_its_span_by_option() {
         let span = server.span_of("GET / HTTP/1.1").await;
         drop(guard);
         let records = match backend {
-            Backend::Tracing | Backend::TracingRecorder => span
+            Backend::Tracing | Backend::TracingRecorder | Backend::TracingRecord => span
                 .events
                 .events
                 .iter()

@@ -160,7 +160,9 @@ async fn the_scope_has_a_name_a_version_and_the_schema() {
         let (name, version) = match backend {
             Backend::Tracer | Backend::Recorder => ("tower-otel-trace", "0.1.0"),
             // The scope of the application, as in the documentation.
-            Backend::Tracing | Backend::TracingRecorder => (SCOPE, env!("CARGO_PKG_VERSION")),
+            Backend::Tracing | Backend::TracingRecorder | Backend::TracingRecord => {
+                (SCOPE, env!("CARGO_PKG_VERSION"))
+            }
         };
         assert_eq!((scope.name(), scope.version()), (name, Some(version)));
         let schema = "https://opentelemetry.io/schemas/1.45.0";

@@ -39,12 +39,18 @@ const LONG: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backend {
     Tracing,
+    /// `tracing` spans whose records the layer writes.
+    TracingRecord,
     OpenTelemetry,
     Records,
 }
 
-pub(crate) const BACKENDS: [Backend; 3] =
-    [Backend::Tracing, Backend::OpenTelemetry, Backend::Records];
+pub(crate) const BACKENDS: [Backend; 4] = [
+    Backend::Tracing,
+    Backend::TracingRecord,
+    Backend::OpenTelemetry,
+    Backend::Records,
+];
 
 /// A recorder that samples no trace, with a collector. Its layer is the subscriber of this thread.
 pub(crate) struct Setup {
@@ -66,7 +72,11 @@ impl Setup {
             .queue_size(10_000)
             .build()
             .unwrap();
-        let subscriber = tracing_subscriber::registry().with(recorder.layer());
+        let layer = match backend {
+            Backend::TracingRecord => recorder.layer().alone(),
+            _ => recorder.layer(),
+        };
+        let subscriber = tracing_subscriber::registry().with(layer);
         let (metrics, prometheus) = Prometheus::builder().exemplars().build().unwrap();
         Self {
             recorder: Arc::new(recorder),
@@ -80,7 +90,7 @@ impl Setup {
 
     pub(crate) fn layer(&self, layer: TraceLayer) -> TraceLayer<AnyBackend> {
         match self.backend {
-            Backend::Tracing => layer.any_backend(),
+            Backend::Tracing | Backend::TracingRecord => layer.any_backend(),
             Backend::OpenTelemetry => {
                 let provider = self.recorder.tracer_provider();
                 layer.tracer_provider(&provider).any_backend()

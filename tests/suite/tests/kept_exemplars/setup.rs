@@ -34,12 +34,18 @@ type Ids = [String; 2];
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backend {
     Tracing,
+    /// `tracing` spans whose records the layer writes.
+    TracingRecord,
     OpenTelemetry,
     Records,
 }
 
-pub(crate) const BACKENDS: [Backend; 3] =
-    [Backend::Tracing, Backend::OpenTelemetry, Backend::Records];
+pub(crate) const BACKENDS: [Backend; 4] = [
+    Backend::Tracing,
+    Backend::TracingRecord,
+    Backend::OpenTelemetry,
+    Backend::Records,
+];
 
 /// A recorder that samples no trace, with keep rules.
 pub(crate) struct Setup {
@@ -78,7 +84,11 @@ impl Setup {
 
     /// Sends requests with the subscriber and the metrics recorder of this setup.
     pub(crate) fn send(&self, order: Order, requests: impl IntoIterator<Item = Request<()>>) {
-        let subscriber = tracing_subscriber::registry().with(self.recorder.layer());
+        let layer = match self.backend {
+            Backend::TracingRecord => self.recorder.layer().alone(),
+            _ => self.recorder.layer(),
+        };
+        let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
             with_local_recorder(&*self.metrics, || {
                 for request in requests {
@@ -93,7 +103,7 @@ impl Setup {
     pub(crate) fn layer(&self) -> TraceLayer<AnyBackend> {
         let layer = TraceLayer::server().grpc();
         match self.backend {
-            Backend::Tracing => layer.any_backend(),
+            Backend::Tracing | Backend::TracingRecord => layer.any_backend(),
             Backend::OpenTelemetry => {
                 let provider = self.recorder.tracer_provider();
                 layer.tracer_provider(&provider).any_backend()
