@@ -190,7 +190,7 @@ pub use keep::is_kept;
 #[doc(hidden)]
 pub use record::SpanRecord;
 #[doc(hidden)]
-pub use start::SpanStart;
+pub use start::{SpanStart, StartedSpan};
 
 #[cfg(all(doctest, feature = "layer"))]
 #[doc = include_str!("../README.md")]

@@ -27,12 +27,18 @@ pub struct SpanStart<'a> {
     pub at: Instant,
 }
 
+/// The result of starting a span.
+#[derive(Debug, Default)]
+pub struct StartedSpan {
+    /// The context of the span. Attach it while the code inside the span runs. If the recorder is shut down or telemetry is
+    /// suppressed in the base context, it is the context of the remote parent, or `None` without a remote parent.
+    pub context: Option<Context>,
+    /// The span. `None` if it is not recorded.
+    pub span: Option<ActiveSpan>,
+}
+
 impl RecorderTracer {
     /// Starts a span.
-    ///
-    /// Returns its context and the span. Attach the context while the code inside the span runs. The span is `None` if it is not
-    /// recorded. If the recorder is shut down or telemetry is suppressed in the base context, the context is that of the remote
-    /// parent, or `None` without a remote parent.
     ///
     /// `sampler_input` returns the name and the attributes for the sampler. It is called only for
     /// [samplers that need them](crate::RecorderBuilder::sampler). `write` writes name and attributes. It is called only
@@ -44,7 +50,7 @@ impl RecorderTracer {
         start: SpanStart<'_>,
         sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
         write: impl FnOnce(&mut SpanRecord),
-    ) -> (Option<Context>, Option<ActiveSpan>) {
+    ) -> StartedSpan {
         let shared = self.shared();
         let SpanStart {
             kind,
@@ -54,8 +60,10 @@ impl RecorderTracer {
             at,
         } = start;
         if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
-            let remote = remote.map(|remote| base.with_remote_span_context(remote.clone()));
-            return (remote, None);
+            return StartedSpan {
+                context: remote.map(|remote| base.with_remote_span_context(remote.clone())),
+                span: None,
+            };
         }
         let links = link.cloned().map(Link::with_context);
         let sampled = shared
@@ -65,7 +73,10 @@ impl RecorderTracer {
         if !sampled.context.is_sampled() {
             held = shared.hold(BaseContext::Context(base), &sampled, Some(at));
             if held.is_none() {
-                return (Some(with_unheld_span(base, sampled.context)), None);
+                return StartedSpan {
+                    context: Some(with_unheld_span(base, sampled.context)),
+                    span: None,
+                };
             }
         }
         let is_sampled = held.is_none();
@@ -85,7 +96,9 @@ impl RecorderTracer {
             });
         }
         let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
-        let context = span.into_context(base, inherits_trace);
-        (Some(context), Some(ActiveSpan::new(pooled)))
+        StartedSpan {
+            context: Some(span.into_context(base, inherits_trace)),
+            span: Some(ActiveSpan::new(pooled)),
+        }
     }
 }

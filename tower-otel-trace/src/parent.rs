@@ -9,6 +9,17 @@ use tower_otel_propagate::{ExtractedContext, RemoteParent, w3c::traceparent::Tra
 
 use crate::state::Config;
 
+/// Returns the ids of a span of another process, without a trace state.
+#[inline(always)]
+pub(crate) fn span_context(parent: TraceParent) -> SpanContext {
+    let TraceParent {
+        trace_id,
+        span_id,
+        flags,
+    } = parent;
+    SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE)
+}
+
 /// The parent of a span.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
@@ -72,7 +83,7 @@ impl Parent {
         match self {
             Self::Current => (None, None),
             Self::Span(parent) => {
-                let span = parent.into_span_context(TraceState::NONE);
+                let span = span_context(parent);
                 let context =
                     Context::map_current(|current| current.with_remote_span_context(span));
                 (Some(context), None)

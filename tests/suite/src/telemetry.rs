@@ -17,7 +17,7 @@ use tracing_subscriber::{
     layer::{Context as LayerContext, Filter, SubscriberExt},
 };
 
-use crate::backend::{Source, records_tracing};
+use crate::backend::{Source, leave_subscriber_of_record, records_tracing};
 
 /// The `tracing` layer that exports spans.
 pub type OtelLayer = tracing_opentelemetry::OpenTelemetryLayer<Registry, SdkTracer>;
@@ -37,6 +37,12 @@ pub struct LocalTelemetry {
     metrics: Metrics,
     _recorder: metrics::LocalRecorderGuard<'static>,
     _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Drop for LocalTelemetry {
+    fn drop(&mut self) {
+        leave_subscriber_of_record();
+    }
 }
 
 impl LocalTelemetry {

@@ -41,7 +41,7 @@ pub struct TraceParent {
 
 impl TraceParent {
     /// Converts the fields to a remote [`SpanContext`] with this trace state.
-    pub fn into_span_context(self, state: TraceState) -> SpanContext {
+    pub(crate) fn into_span_context(self, state: TraceState) -> SpanContext {
         SpanContext::new(self.trace_id, self.span_id, self.flags, true, state)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry::{KeyValue, trace::TraceContextExt};
 use tracing::{Metadata, Span};
 
 use super::{
@@ -13,7 +13,11 @@ use super::{
     options::RecorderLayer,
     span_state::{Recording, SpanState},
 };
-use crate::{active::ActiveSpan, record::SpanRecord, start::SpanStart, tracer::RecorderTracer};
+use crate::{
+    record::SpanRecord,
+    start::{SpanStart, StartedSpan},
+    tracer::RecorderTracer,
+};
 
 thread_local! {
     /// The span whose `tracing` span this thread is creating.
@@ -51,11 +55,11 @@ impl RecorderLayer {
             return None;
         }
         let origin = self.origin(metadata);
-        let (context, span) = self.tracer.start_record(start, sampler_input, |record| {
+        let started = self.tracer.start_record(start, sampler_input, |record| {
             record.origin = Some(origin);
             write(record);
         });
-        let state = state(context, span)?;
+        let state = state(started)?;
         let is_held = state.is_held();
         let prepared = Prepared::set(self, metadata, state)?;
         let span = create();
@@ -64,9 +68,9 @@ impl RecorderLayer {
 }
 
 #[inline]
-fn state(context: Option<Context>, span: Option<ActiveSpan>) -> Option<SpanState> {
-    let context = context?;
-    let recording = match span {
+fn state(started: StartedSpan) -> Option<SpanState> {
+    let context = started.context?;
+    let recording = match started.span {
         None => Recording::Unsampled,
         Some(span) if context.span().span_context().is_sampled() => Recording::Sampled(span),
         Some(span) => Recording::Held(span),

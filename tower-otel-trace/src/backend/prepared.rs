@@ -2,10 +2,7 @@
 
 use std::{borrow::Cow, time::Instant};
 
-use opentelemetry::{
-    Context,
-    trace::{SpanContext, TraceState},
-};
+use opentelemetry::{Context, trace::SpanContext};
 use tower_otel_propagate::ExtractedContext;
 use tower_otel_recorder::{RecorderLayer, SpanStart};
 use tracing::{Dispatch, dispatcher};
@@ -16,7 +13,7 @@ use super::{
     templates::SpanTemplate,
 };
 use crate::{
-    parent::Parent,
+    parent::{Parent, span_context},
     request::{RequestAttributes, ResolvedAttributes, SpanName},
 };
 
@@ -77,10 +74,7 @@ fn resolve<'v>(
 fn start_context(parent: &Parent) -> (Context, Option<SpanContext>, Option<&SpanContext>) {
     match parent {
         Parent::Current => (Context::current(), None, None),
-        Parent::Span(parent) => {
-            let remote = parent.into_span_context(TraceState::NONE);
-            (Context::current(), Some(remote), None)
-        }
+        Parent::Span(parent) => (Context::current(), Some(span_context(*parent)), None),
         Parent::Remote(ExtractedContext::SpanOnly(remote)) => {
             (Context::current(), Some(remote.clone()), None)
         }

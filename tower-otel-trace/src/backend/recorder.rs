@@ -11,7 +11,7 @@ use std::{
 
 use opentelemetry::{
     Context, ContextGuard, InstrumentationScope, KeyValue,
-    trace::{SpanContext, SpanKind, Status, TraceState},
+    trace::{SpanContext, SpanKind, Status},
 };
 use tower_otel_core::Kind;
 use tower_otel_propagate::ExtractedContext;
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     attributes::{self, AttributeSink},
     connection, kept,
-    parent::Parent,
+    parent::{Parent, span_context},
     request::{RequestAttributes, SpanName},
 };
 
@@ -70,7 +70,7 @@ impl StartSpan for RecorderBackend {
     ) -> RecorderSpan {
         // A remote span needs no separate context, because the context of the new span replaces it.
         let remote = match parent {
-            Parent::Span(parent) => parent.into_span_context(TraceState::NONE),
+            Parent::Span(parent) => span_context(parent),
             parent => return self.start_below(request, parent, at),
         };
         self.start_in(request, Context::current(), (Some(&remote), None), at)
@@ -93,12 +93,12 @@ impl StartSpan for RecorderBackend {
             at: Instant::now(),
         };
         let sampler_input = || (connection::NAME.into(), Vec::new());
-        let (context, span) = self.0.start_record(start, sampler_input, |record| {
+        let started = self.0.start_record(start, sampler_input, |record| {
             record.set_static_name(connection::NAME);
         });
         RecorderSpan {
-            context: Some(context.unwrap_or(base)),
-            span,
+            context: Some(started.context.unwrap_or(base)),
+            span: started.span,
         }
     }
 
@@ -142,14 +142,14 @@ impl RecorderBackend {
             link,
             at,
         };
-        let (context, span) = self.0.start_record(
+        let started = self.0.start_record(
             start,
             || sampler_input(request),
             |record| write(request, template(request).as_deref(), record),
         );
         RecorderSpan {
-            context: Some(context.unwrap_or(base)),
-            span,
+            context: Some(started.context.unwrap_or(base)),
+            span: started.span,
         }
     }
 }

@@ -88,11 +88,9 @@ pub(crate) struct Recorded {
     pub(crate) spans: Vec<SpanData>,
 }
 
-/// A filter for one of the two layers that export `tracing` spans.
-fn backend_filter<S>(is_recorder: bool) -> impl LayerFilter<S> {
-    DynFilterFn::new(move |metadata, _| {
-        records_tracing() == is_recorder && *metadata.level() <= LevelFilter::INFO
-    })
+/// A filter that hides spans that the recorder records.
+fn filter<S>() -> impl LayerFilter<S> {
+    DynFilterFn::new(|metadata, _| !records_tracing() && *metadata.level() <= LevelFilter::INFO)
 }
 
 /// Runs an exchange with a backend on a separate thread, because a panic leaves the state of a subscriber's filters
@@ -117,10 +115,10 @@ pub(crate) fn record(
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("a test"));
         let subscriber = tracing_subscriber::registry()
             .with(lines.clone())
-            .with(spans.with_filter(backend_filter(false)))
-            .with(source.recorder.layer().with_filter(backend_filter(true)));
+            .with(spans.with_filter(filter()))
+            .with(backend.recorder_layer(&source.recorder));
         let subscriber = tracing::subscriber::set_default(subscriber);
-        exchange(&|layer| backend.layer(&source, layer));
+        exchange(&|layer| backend.layer_below_subscriber(&source, layer));
         drop(subscriber);
         source.recorder.flush(Duration::from_secs(20)).unwrap();
         let lines = lines.0.lock().unwrap().clone();

@@ -174,7 +174,7 @@ pub(crate) fn exchange(
     end: End,
     change: fn(TraceLayer) -> TraceLayer,
 ) -> Outputs {
-    let recording = Recording::new();
+    let recording = Recording::new(backend);
     let policy = BaggagePolicy::default()
         .keys(["tenant"])
         .hosts(Hosts::new(["ours.internal"]));
@@ -191,7 +191,7 @@ pub(crate) fn exchange(
         async move { respond(if last { end } else { End::Complete }) }
     });
     let trace = change(with_all_options(TraceLayer::client(), end));
-    let trace = backend.layer(&recording.source, trace);
+    let trace = backend.layer_below_subscriber(&recording.source, trace);
     let propagate = PropagateLayer::new().baggage(policy);
     let client = observe((
         trace,
@@ -214,7 +214,7 @@ pub(crate) fn exchange(
     });
     let trace = change(with_all_options(TraceLayer::server(), end));
     let trace = trace.propagator(Propagation::w3c().read_baggage());
-    let trace = backend.layer(&recording.source, trace);
+    let trace = backend.layer_below_subscriber(&recording.source, trace);
     let server = observe((trace, recording.metrics_layer(MetricsLayer::server))).layer(handler);
 
     let runtime = tokio::runtime::Builder::new_current_thread()

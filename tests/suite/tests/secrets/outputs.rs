@@ -25,7 +25,7 @@ use opentelemetry_sdk::{
 };
 use prost::Message;
 use suite_tests::{
-    backend::{Source, records_tracing},
+    backend::{Backend, Source, records_tracing},
     telemetry::SCOPE,
 };
 use tower_otel_core::{Observe, RequestHead};
@@ -103,11 +103,9 @@ pub(crate) fn added(sent: &HeaderMap, original: &HeaderMap) -> Vec<u8> {
     added
 }
 
-/// A filter for one of the two layers that export `tracing` spans.
-fn backend_filter<S>(is_recorder: bool) -> impl Filter<S> {
-    DynFilterFn::new(move |metadata, _| {
-        records_tracing() == is_recorder && *metadata.level() <= LevelFilter::INFO
-    })
+/// A filter that hides spans that the recorder records.
+fn filter<S>() -> impl Filter<S> {
+    DynFilterFn::new(|metadata, _| !records_tracing() && *metadata.level() <= LevelFilter::INFO)
 }
 
 /// The exporters, the log and the metrics of the current thread.
@@ -123,7 +121,7 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(backend: Backend) -> Self {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(exporter.clone())
@@ -139,11 +137,11 @@ impl Recording {
             .with_filter(LevelFilter::INFO);
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(SCOPE))
-            .with_filter(backend_filter(false));
+            .with_filter(filter());
         let subscriber = tracing_subscriber::registry()
             .with(log)
             .with(spans)
-            .with(recorder.layer().with_filter(backend_filter(true)));
+            .with(backend.recorder_layer(&recorder));
         let (facade, scrape) = Prometheus::builder().build().unwrap();
         let exported = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exported.clone()).build();

@@ -93,9 +93,9 @@ async fn the_url_in_a_connection_error_is_not_recorded() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     for backend in Backend::ALL {
-        let recording = Recording::new();
+        let recording = Recording::new(backend);
         let trace = with_all_options(TraceLayer::client(), End::Failed);
-        let trace = backend.layer(&recording.source, trace);
+        let trace = backend.layer_below_subscriber(&recording.source, trace);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let client = observe((trace, recording.metrics_layer(MetricsLayer::client))).layer(client);
         let url = format!("http://{address}/c?sig=c4n4ry-sig&page={QUERY}");
