@@ -1,0 +1,138 @@
+//! A span whose record is written directly is recorded like other `tracing` spans, or not at all.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use opentelemetry::{Context, trace::SpanKind};
+use opentelemetry_sdk::trace::Sampler;
+use support::{Scene, assert_child, assert_root, fields};
+use tower_otel_recorder::{RecorderLayer, SpanStart};
+use tracing::{Dispatch, Metadata, Span, dispatcher, field::Empty, info, info_span};
+
+fn alone() -> Scene {
+    Scene::with(Sampler::AlwaysOn, RecorderLayer::alone)
+}
+
+fn create() -> Span {
+    info_span!("callsite", written = "not read", late = Empty)
+}
+
+/// The metadata of the spans that `create` creates. The first call creates a span.
+fn metadata() -> &'static Metadata<'static> {
+    thread_local! {
+        static METADATA: &'static Metadata<'static> = create().metadata().unwrap();
+    }
+    METADATA.with(|metadata| *metadata)
+}
+
+/// Opens a span with this name in the current context.
+fn open(name: &'static str, create: impl FnOnce() -> Span) -> Option<(Span, Option<bool>)> {
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let layer = subscriber.downcast_ref::<RecorderLayer>().unwrap();
+    let start = SpanStart {
+        kind: SpanKind::Server,
+        base: &Context::current(),
+        remote: None,
+        link: None,
+        at: Instant::now(),
+    };
+    let sampler_input = || (Cow::Borrowed(name), Vec::new());
+    let write = |record: &mut tower_otel_recorder::SpanRecord| {
+        record.set_static_name(name);
+        record.attributes().int("written", 7);
+    };
+    layer.open(metadata(), start, sampler_input, write, create)
+}
+
+fn count(scene: &Scene, name: &str) -> usize {
+    let spans = scene.spans();
+    spans.iter().filter(|span| span.name == name).count()
+}
+
+#[test]
+fn a_span_has_the_written_attributes_and_its_late_fields_events_and_children() {
+    let scene = alone();
+    let (span, is_held) = open("server", create).unwrap();
+    assert_eq!(is_held, Some(false));
+    span.in_scope(|| {
+        info!("an event");
+        drop(info_span!("child"));
+    });
+    span.record("late", 8);
+    drop(span);
+    let server = scene.span("server");
+    assert_root(&server);
+    assert_eq!(server.span_kind, SpanKind::Server);
+    assert_eq!(fields(&server.attributes), ["late=8", "written=7"]);
+    assert_eq!(server.events.events[0].name, "an event");
+    assert_child(&scene.span("child"), &server);
+}
+
+#[test]
+fn a_layer_that_is_not_alone_does_not_create_the_span() {
+    let scene = Scene::new();
+    let opened = open("server", || panic!("it is created by the caller"));
+    assert!(opened.is_none());
+    assert_eq!(count(&scene, "server"), 0);
+}
+
+#[test]
+fn a_span_that_the_layer_does_not_receive_is_neither_recorded_nor_counted() {
+    let scene = alone();
+    let _ = metadata();
+    let before = scene.recorder.counts().started;
+    let (span, is_held) = open("hidden", Span::none).unwrap();
+    assert!(span.is_none());
+    assert_eq!(is_held, None);
+    assert_eq!(scene.recorder.counts().started, before);
+    drop(open("next", create));
+    assert_eq!((count(&scene, "hidden"), count(&scene, "next")), (0, 1));
+}
+
+#[test]
+fn a_panic_while_the_span_is_created_affects_no_other_span() {
+    let scene = alone();
+    let panics = || open("lost", || panic!("in another layer"));
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    info_span!("parent").in_scope(|| drop(open("next", create)));
+    assert_eq!(count(&scene, "lost"), 0);
+    assert_child(&scene.span("next"), &scene.span("parent"));
+}
+
+#[test]
+fn a_span_that_is_opened_while_another_one_is_created_is_another_span() {
+    let scene = alone();
+    let _ = metadata();
+    let mut inner = None;
+    let (outer, is_held) = open("outer", || {
+        inner = open("inner", create);
+        create()
+    })
+    .unwrap();
+    assert_eq!(is_held, Some(false));
+    let (inner, is_held) = inner.unwrap();
+    assert_eq!(is_held, Some(false));
+    outer.record("late", 1);
+    inner.record("late", 2);
+    drop((inner, outer));
+    for (name, late) in [("outer", "late=1"), ("inner", "late=2")] {
+        assert_eq!(fields(&scene.span(name).attributes), [late, "written=7"]);
+    }
+}
+
+#[test]
+fn an_unsampled_span_is_not_written_and_its_children_are_not_sampled() {
+    let scene = Scene::with(Sampler::AlwaysOff, RecorderLayer::alone);
+    let (span, is_held) = open("server", create).unwrap();
+    assert_eq!(is_held, Some(false));
+    span.in_scope(|| drop(info_span!("child")));
+    drop(span);
+    assert_eq!((count(&scene, "server"), count(&scene, "child")), (0, 0));
+}
