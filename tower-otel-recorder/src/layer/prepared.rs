@@ -84,6 +84,9 @@ pub(super) fn take(
     layer: &RecorderLayer,
     metadata: &'static Metadata<'static>,
 ) -> Option<SpanState> {
+    if !layer.is_alone {
+        return None;
+    }
     let take = |prepared: &RefCell<Option<PreparedSpan>>| {
         let mut prepared = prepared.borrow_mut();
         let is_prepared = |prepared: &mut PreparedSpan| {
