@@ -53,6 +53,28 @@ impl SpanState {
         }
     }
 
+    /// Returns the state of no span.
+    pub(super) fn vacant() -> Self {
+        Self::new(Context::new(), Recording::Unsampled)
+    }
+
+    /// Sets the state of a new span. The fields are written one by one, because a copy of a new struct waits until its fields
+    /// are in the cache.
+    #[inline(always)]
+    pub(super) fn open(&mut self, context: Context, recording: Recording) {
+        self.context = context;
+        self.recording = recording;
+        self.last_exit = None;
+        self.is_used = false;
+    }
+
+    /// Takes the span apart like [`into_parts`](Self::into_parts), and leaves the state of no span.
+    #[inline(always)]
+    pub(super) fn take_parts(&mut self) -> (Context, Recording, Option<Instant>) {
+        let context = mem::take(&mut self.context);
+        (context, self.take_recording(), self.last_exit)
+    }
+
     /// Marks the context as used. Ids and parent do not change from now on.
     pub(crate) const fn set_used(&mut self) {
         self.is_used = true;

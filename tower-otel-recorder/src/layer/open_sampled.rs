@@ -1,0 +1,124 @@
+//! The start of a `tracing` span that is sampled without calling the sampler, the most frequent case.
+
+use std::{sync::Arc, time::Instant};
+
+use opentelemetry::{
+    Context, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+
+use super::{parent::Parent, span_state::Recording};
+use crate::{
+    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, decision_rule::DecisionRule,
+    record::SpanRecord, sampling::with_sampled, tracer::RecorderTracer,
+};
+
+/// The decision about a new span, by its parent and a rule.
+#[derive(Clone, Copy)]
+enum Decision {
+    /// Telemetry is suppressed.
+    Suppressed,
+    SampledChild,
+    SampledRoot,
+    /// The span is not sampled, or the sampler must be called.
+    Other,
+}
+
+impl Decision {
+    #[inline(always)]
+    fn new(base: &Context, rule: DecisionRule) -> Self {
+        if base.is_telemetry_suppressed() {
+            return Self::Suppressed;
+        }
+        let parent = base.span();
+        let parent = parent.span_context();
+        match parent.is_valid() {
+            true if rule.child(parent) == Some(true) => Self::SampledChild,
+            false if rule.samples_all_roots() => Self::SampledRoot,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl RecorderTracer {
+    /// Opens a span whose parent is in the current context, like [`open_below`](Self::open_below). Calls `insert` with it.
+    #[inline(always)]
+    pub(crate) fn open(
+        &self,
+        at: Instant,
+        write: impl FnOnce(&mut SpanRecord),
+        insert: impl FnOnce(Context, Recording),
+    ) {
+        let shared = self.shared();
+        if shared.pipeline.is_closed() {
+            return;
+        }
+        let rule = shared.sampling.rule();
+        let ids = &shared.sampling.ids;
+        let trace = match Context::map_current(|base| Decision::new(base, rule)) {
+            Decision::Suppressed => return,
+            Decision::SampledChild => None,
+            Decision::SampledRoot => Some(ids.new_trace_id()),
+            Decision::Other => return self.open_other(at, write, insert),
+        };
+        let span = ids.new_span_id();
+        let mut pooled = self.record(true);
+        let record = &mut pooled.record;
+        record.started = Timestamp::Instant(at);
+        let mut context = Context::new();
+        Context::map_current(|base| context = record.start_sampled(base, trace, span));
+        self.write(true, || write(record));
+        record.start_attributes = record.attributes.len();
+        let recording = Recording::Sampled(ActiveSpan::new(pooled));
+        insert(context, recording);
+    }
+
+    #[inline(never)]
+    fn open_other(
+        &self,
+        at: Instant,
+        write: impl FnOnce(&mut SpanRecord),
+        insert: impl FnOnce(Context, Recording),
+    ) {
+        if let Some(state) = self.open_below(&Parent::Current, at, write) {
+            let (context, recording, _) = state.into_parts();
+            insert(context, recording);
+        }
+    }
+}
+
+impl SpanRecord {
+    /// Sets the ids of a sampled span, and returns its context. Its parent is the span of `base`, unless it starts a `trace`.
+    #[inline(always)]
+    fn start_sampled(&mut self, base: &Context, trace: Option<TraceId>, span: SpanId) -> Context {
+        let parent = base.span();
+        let parent = parent.span_context();
+        self.parent = SpanId::INVALID;
+        self.parent_is_remote = false;
+        let (trace, flags) = match trace {
+            Some(trace) => (trace, TraceFlags::default()),
+            None => {
+                self.parent = parent.span_id();
+                self.parent_is_remote = parent.is_remote();
+                if *parent.trace_state() != TraceState::NONE {
+                    return self.start_with_state(base, parent, span);
+                }
+                (parent.trace_id(), parent.trace_flags())
+            }
+        };
+        // Both are written field by field: a copy of a new struct waits until its fields are in the cache.
+        let context =
+            || SpanContext::new(trace, span, with_sampled(flags), false, TraceState::NONE);
+        self.context = context();
+        ContextSpan::new(context(), Arc::clone(&self.changes), None).into_context(base, false)
+    }
+
+    #[inline(never)]
+    fn start_with_state(&mut self, base: &Context, parent: &SpanContext, span: SpanId) -> Context {
+        let (trace, flags) = (parent.trace_id(), with_sampled(parent.trace_flags()));
+        let state = parent.trace_state().clone();
+        self.context = SpanContext::new(trace, span, flags, false, state);
+        let changes = Arc::clone(&self.changes);
+        ContextSpan::new(self.context.clone(), changes, None).into_context(base, false)
+    }
+}
