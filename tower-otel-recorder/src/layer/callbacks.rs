@@ -58,7 +58,7 @@ impl RecorderLayer {
     }
 
     #[inline(always)]
-    fn insert(&self, id: &Id, context: OtelContext, recording: Recording) {
+    fn insert(&self, id: &Id, context: &mut OtelContext, recording: Recording) {
         let open = &self.spans.open;
         if let Some(stale) = open.insert_new(id.into_u64(), context, recording) {
             self.tracer.discard_span(stale);
@@ -149,15 +149,15 @@ where
         let has_current = entered::is_available();
         if has_current && attributes.is_contextual() && self.activates_context {
             // `open` checks whether telemetry is suppressed in this context.
-            let insert = |context, recording| self.insert(id, context, recording);
+            let insert = |context: &mut _, recording| self.insert(id, context, recording);
             return self.tracer.open(Instant::now(), write, insert);
         }
         let Some(parent) = self.declared_parent(attributes, id, &ctx, has_current) else {
             return;
         };
         if let Some(state) = self.tracer.open_below(&parent, Instant::now(), write) {
-            let (context, recording, _) = state.into_parts();
-            self.insert(id, context, recording);
+            let (mut context, recording, _) = state.into_parts();
+            self.insert(id, &mut context, recording);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The start of a `tracing` span that is sampled without calling the sampler, the most frequent case.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -41,13 +41,14 @@ impl Decision {
 }
 
 impl RecorderTracer {
-    /// Opens a span whose parent is in the current context, like [`open_below`](Self::open_below). Calls `insert` with it.
+    /// Opens a span whose parent is in the current context, like [`open_below`](Self::open_below). Calls `insert` with its context,
+    /// to take it, and its recording.
     #[inline(always)]
     pub(crate) fn open(
         &self,
         at: Instant,
         write: impl FnOnce(&mut SpanRecord),
-        insert: impl FnOnce(Context, Recording),
+        insert: impl FnOnce(&mut Context, Recording),
     ) {
         let shared = self.shared();
         if shared.pipeline.is_closed() {
@@ -65,12 +66,13 @@ impl RecorderTracer {
         let mut pooled = self.record(true);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
-        let mut context = Context::new();
-        Context::map_current(|base| context = record.start_sampled(base, trace, span));
+        Context::map_current(|base| record.set_sampled_ids(base, trace, span));
         self.write(true, || write(record));
         record.start_attributes = record.attributes.len();
+        let mut context = Context::new();
+        Context::map_current(|base| record.set_context(&mut context, base));
         let recording = Recording::Sampled(ActiveSpan::new(pooled));
-        insert(context, recording);
+        insert(&mut context, recording);
     }
 
     #[inline(never)]
@@ -78,47 +80,66 @@ impl RecorderTracer {
         &self,
         at: Instant,
         write: impl FnOnce(&mut SpanRecord),
-        insert: impl FnOnce(Context, Recording),
+        insert: impl FnOnce(&mut Context, Recording),
     ) {
         if let Some(state) = self.open_below(&Parent::Current, at, write) {
-            let (context, recording, _) = state.into_parts();
-            insert(context, recording);
+            let (mut context, recording, _) = state.into_parts();
+            insert(&mut context, recording);
         }
     }
 }
 
+/// Contexts without a trace state, the most frequent ones, are written field by field: a copy of a new struct waits until its
+/// fields are in the cache.
 impl SpanRecord {
-    /// Sets the ids of a sampled span, and returns its context. Its parent is the span of `base`, unless it starts a `trace`.
+    /// Sets the ids of a sampled span. Its parent is the span of `base`, unless it starts a `trace`.
     #[inline(always)]
-    fn start_sampled(&mut self, base: &Context, trace: Option<TraceId>, span: SpanId) -> Context {
-        let parent = base.span();
-        let parent = parent.span_context();
-        self.parent = SpanId::INVALID;
-        self.parent_is_remote = false;
+    fn set_sampled_ids(&mut self, base: &Context, trace: Option<TraceId>, span: SpanId) {
         let (trace, flags) = match trace {
-            Some(trace) => (trace, TraceFlags::default()),
+            Some(trace) => {
+                self.parent = SpanId::INVALID;
+                self.parent_is_remote = false;
+                (trace, TraceFlags::SAMPLED)
+            }
             None => {
+                let parent = base.span();
+                let parent = parent.span_context();
                 self.parent = parent.span_id();
                 self.parent_is_remote = parent.is_remote();
                 if *parent.trace_state() != TraceState::NONE {
-                    return self.start_with_state(base, parent, span);
+                    return self.set_ids_with_state(parent, span);
                 }
-                (parent.trace_id(), parent.trace_flags())
+                (parent.trace_id(), with_sampled(parent.trace_flags()))
             }
         };
-        // Both are written field by field: a copy of a new struct waits until its fields are in the cache.
-        let context =
-            || SpanContext::new(trace, span, with_sampled(flags), false, TraceState::NONE);
-        self.context = context();
-        ContextSpan::new(context(), Arc::clone(&self.changes), None).into_context(base, false)
+        self.context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
     }
 
     #[inline(never)]
-    fn start_with_state(&mut self, base: &Context, parent: &SpanContext, span: SpanId) -> Context {
+    fn set_ids_with_state(&mut self, parent: &SpanContext, span: SpanId) {
         let (trace, flags) = (parent.trace_id(), with_sampled(parent.trace_flags()));
         let state = parent.trace_state().clone();
         self.context = SpanContext::new(trace, span, flags, false, state);
+    }
+
+    /// Sets `empty`, which must be an empty context, to a context with the span.
+    #[inline(always)]
+    fn set_context(&self, empty: &mut Context, base: &Context) {
+        let ids = &self.context;
+        if *ids.trace_state() != TraceState::NONE {
+            return self.set_context_with_state(empty, base);
+        }
+        let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
+        let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
+        let span = ContextSpan::new(context, Arc::clone(&self.changes), None);
+        // Without the destructor of the empty context, which does nothing, the compiler writes the new one in place.
+        mem::forget(mem::replace(empty, span.into_context(base, false)));
+    }
+
+    #[inline(never)]
+    fn set_context_with_state(&self, empty: &mut Context, base: &Context) {
         let changes = Arc::clone(&self.changes);
-        ContextSpan::new(self.context.clone(), changes, None).into_context(base, false)
+        let span = ContextSpan::new(self.context.clone(), changes, None);
+        *empty = span.into_context(base, false);
     }
 }

@@ -88,12 +88,12 @@ impl OpenSpans {
         self.insert_taken(id, state)
     }
 
-    /// Adds a new span like [`insert`](Self::insert).
+    /// Adds a new span like [`insert`](Self::insert). Takes its context.
     #[inline(always)]
     pub(super) fn insert_new(
         &self,
         id: u64,
-        context: Context,
+        context: &mut Context,
         recording: Recording,
     ) -> Option<SpanState> {
         if let Some(place) = self.new_place(id) {
@@ -104,7 +104,7 @@ impl OpenSpans {
                 return None;
             }
         }
-        self.insert_taken(id, SpanState::new(context, recording))
+        self.insert_taken(id, SpanState::new(mem::take(context), recording))
     }
 
     /// Adds a span that has no place, or whose place is taken.

@@ -58,11 +58,11 @@ impl SpanState {
         Self::new(Context::new(), Recording::Unsampled)
     }
 
-    /// Sets the state of a new span. The fields are written one by one, because a copy of a new struct waits until its fields
-    /// are in the cache.
+    /// Changes the state of no span to that of a new span. The fields are written one by one, because a copy of a new struct
+    /// waits until its fields are in the cache.
     #[inline(always)]
-    pub(super) fn open(&mut self, context: Context, recording: Recording) {
-        self.context = context;
+    pub(super) fn open(&mut self, context: &mut Context, recording: Recording) {
+        mem::swap(&mut self.context, context);
         self.recording = recording;
         self.last_exit = None;
         self.is_used = false;
