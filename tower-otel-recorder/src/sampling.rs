@@ -189,7 +189,7 @@ pub(crate) fn with_sampled(flags: TraceFlags) -> TraceFlags {
     flags.with_sampled(true)
 }
 
-fn flags_with(flags: TraceFlags, sampled: bool) -> TraceFlags {
+pub(crate) fn flags_with(flags: TraceFlags, sampled: bool) -> TraceFlags {
     if sampled {
         with_sampled(flags)
     } else {

@@ -1,4 +1,5 @@
-//! The start of a `tracing` span that is sampled without calling the sampler, the most frequent case.
+//! The start of a `tracing` span below the current context. Spans that are sampled without calling the sampler, and children
+//! that are not, take a short way.
 
 use std::{mem, sync::Arc, time::Instant};
 
@@ -9,8 +10,14 @@ use opentelemetry::{
 
 use super::{parent::Parent, span_state::Recording};
 use crate::{
-    active::ActiveSpan, clock::Timestamp, context_span::ContextSpan, decision_rule::DecisionRule,
-    record::SpanRecord, sampling::with_sampled, tracer::RecorderTracer,
+    active::ActiveSpan,
+    clock::Timestamp,
+    context_span::ContextSpan,
+    decision_rule::DecisionRule,
+    keep::with_unheld_span,
+    record::SpanRecord,
+    sampling::{flags_with, with_sampled},
+    tracer::RecorderTracer,
 };
 
 /// The decision about a new span, by its parent and a rule.
@@ -19,8 +26,9 @@ enum Decision {
     /// Telemetry is suppressed.
     Suppressed,
     SampledChild,
+    UnsampledChild,
     SampledRoot,
-    /// The span is not sampled, or the sampler must be called.
+    /// The span is a root that is not sampled, or the sampler must be called.
     Other,
 }
 
@@ -32,10 +40,16 @@ impl Decision {
         }
         let parent = base.span();
         let parent = parent.span_context();
-        match parent.is_valid() {
-            true if rule.child(parent) == Some(true) => Self::SampledChild,
-            false if rule.samples_all_roots() => Self::SampledRoot,
-            _ => Self::Other,
+        if parent.is_valid() {
+            return match rule.child(parent) {
+                Some(true) => Self::SampledChild,
+                Some(false) => Self::UnsampledChild,
+                None => Self::Other,
+            };
+        }
+        match rule.samples_all_roots() {
+            true => Self::SampledRoot,
+            false => Self::Other,
         }
     }
 }
@@ -55,24 +69,41 @@ impl RecorderTracer {
             return;
         }
         let rule = shared.sampling.rule();
-        let ids = &shared.sampling.ids;
+        let mut context = Context::new();
         let trace = match Context::map_current(|base| Decision::new(base, rule)) {
             Decision::Suppressed => return,
             Decision::SampledChild => None,
-            Decision::SampledRoot => Some(ids.new_trace_id()),
-            Decision::Other => return self.open_other(at, write, insert),
+            Decision::SampledRoot => Some(shared.sampling.ids.new_trace_id()),
+            Decision::UnsampledChild if !shared.keeper.rules().were_on() => {
+                self.set_context_of_unsampled_child(&mut context);
+                return insert(&mut context, Recording::Unsampled);
+            }
+            Decision::UnsampledChild | Decision::Other => {
+                return self.open_other(at, write, insert);
+            }
         };
-        let span = ids.new_span_id();
+        let span = shared.sampling.ids.new_span_id();
         let mut pooled = self.record(true);
         let record = &mut pooled.record;
         record.started = Timestamp::Instant(at);
         Context::map_current(|base| record.set_sampled_ids(base, trace, span));
         self.write(true, || write(record));
         record.start_attributes = record.attributes.len();
-        let mut context = Context::new();
         Context::map_current(|base| record.set_context(&mut context, base));
-        let recording = Recording::Sampled(ActiveSpan::new(pooled));
-        insert(&mut context, recording);
+        insert(&mut context, Recording::Sampled(ActiveSpan::new(pooled)));
+    }
+
+    #[inline(never)]
+    fn set_context_of_unsampled_child(&self, context: &mut Context) {
+        let span = self.shared().sampling.ids.new_span_id();
+        Context::map_current(|base| {
+            let parent = base.span();
+            let parent = parent.span_context();
+            let (trace, flags) = (parent.trace_id(), flags_with(parent.trace_flags(), false));
+            let state = parent.trace_state().clone();
+            let ids = SpanContext::new(trace, span, flags, false, state);
+            *context = with_unheld_span(base, ids);
+        });
     }
 
     #[inline(never)]
