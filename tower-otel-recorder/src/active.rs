@@ -55,26 +55,31 @@ impl ActiveSpan {
     }
 
     fn finish(&mut self, at: impl FnOnce() -> Timestamp) {
-        if let Some(record) = self.0.take() {
+        if let Some(mut record) = self.0.take() {
             let shared = Arc::clone(&record.shared);
-            finish(record, &shared, at());
+            record.record.ended = at();
+            finish(record, &shared);
         }
     }
 
     /// Ends the span. `tracer` must be the tracer that started it.
     #[inline]
     pub fn end(mut self, tracer: &RecorderTracer, at: Instant) {
-        let Some(record) = self.0.take() else { return };
+        let Some(mut record) = self.0.take() else {
+            return;
+        };
         if Arc::ptr_eq(tracer.shared(), &record.shared) {
-            finish(record, tracer.shared(), Timestamp::Instant(at));
+            record.record.ended = Timestamp::Instant(at);
+            finish(record, tracer.shared());
         } else {
             drop(Self(Some(record)));
         }
     }
 }
 
-fn finish(mut pooled: RecordBox, shared: &Shared, at: Timestamp) {
-    pooled.record.end(at);
+/// Ends the span of a record whose end time is set.
+fn finish(mut pooled: RecordBox, shared: &Shared) {
+    pooled.record.end();
     match pooled.take_held() {
         None => {
             pooled.measure();

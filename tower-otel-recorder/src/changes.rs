@@ -28,11 +28,12 @@ const ENDED: u8 = 2;
 
 /// The changes of a span. Shared by its owner and the [span in the context](crate::context_span::ContextSpan).
 ///
-/// The owner takes the lock only if there are changes.
+/// The owner takes the lock only if there are changes. The state is first, to share a cache line with the reference count.
+#[repr(C)]
 pub(crate) struct ContextChanges {
     state: AtomicU8,
-    limits: Limits,
     changes: Mutex<Changes>,
+    limits: Limits,
 }
 
 #[derive(Default)]
@@ -46,8 +47,8 @@ impl ContextChanges {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             state: AtomicU8::new(0),
-            limits,
             changes: Mutex::default(),
+            limits,
         }
     }
 

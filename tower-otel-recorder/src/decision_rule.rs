@@ -99,6 +99,13 @@ impl DecisionRule {
         self.0 & ASKS_FOR_ROOTS != 0
     }
 
+    /// Returns whether all spans without a parent are sampled without calling the sampler.
+    #[cfg(feature = "layer")]
+    #[inline(always)]
+    pub(crate) const fn samples_all_roots(self) -> bool {
+        !self.asks_for_root() && self.threshold() == ALL
+    }
+
     /// Returns whether no span is sampled except children of sampled spans of this process.
     pub(crate) const fn is_off(self) -> bool {
         let follows_remote = matches!(self.children(), Children::FollowParent | Children::Ask);

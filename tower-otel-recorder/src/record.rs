@@ -191,9 +191,8 @@ impl SpanRecord {
         texts.return_room(before.saturating_sub(extras.bytes()));
     }
 
-    /// Ends the span. Later changes have no effect. A held span is still restricted.
-    pub(crate) fn end(&mut self, at: Timestamp) {
-        self.ended = at;
+    /// Ends the span, at the time that is already set. Later changes have no effect. A held span is still restricted.
+    pub(crate) fn end(&mut self) {
         self.context_extras = match self.attributes.texts().is_restricted() {
             false => self.changes.end(),
             true => self.changes.end_held(),
@@ -327,7 +326,7 @@ mod tests {
             extras.status(Status::error("x".repeat(150)), limits)
         });
         record.lift_restriction();
-        record.end(Timestamp::Instant(Instant::now()));
+        record.end();
         for extras in [&record.extras, &record.context_extras] {
             let Some(extras) = extras else {
                 panic!("there are changes");

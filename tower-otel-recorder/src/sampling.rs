@@ -10,6 +10,8 @@ use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample,
 };
 
+#[cfg(feature = "layer")]
+use crate::decision_rule::DecisionRule;
 use crate::sampler::{Asked, LiveSampler, SamplerState};
 
 /// The flag of W3C Trace Context level 2 for random trace ids. It is passed on unchanged.
@@ -110,6 +112,13 @@ impl Sampling {
         Some(self.ask(&sampler, &SpanKind::Internal, &base(), &[], input))
     }
 
+    /// Returns the rule of the sampler.
+    #[cfg(feature = "layer")]
+    #[inline(always)]
+    pub(crate) fn rule(&self) -> DecisionRule {
+        self.sampler.rule()
+    }
+
     /// Returns whether no span is sampled except children of sampled spans of this process.
     pub(crate) fn is_off(&self) -> bool {
         self.sampler.rule().is_off()
@@ -175,9 +184,14 @@ fn child_of(parent: &SpanContext, span: SpanId, sampled: bool) -> SampledSpan {
     }
 }
 
-fn flags_with(flags: TraceFlags, sampled: bool) -> TraceFlags {
+/// Returns the flags of a sampled span, from the flags of its parent.
+pub(crate) fn with_sampled(flags: TraceFlags) -> TraceFlags {
+    flags.with_sampled(true)
+}
+
+pub(crate) fn flags_with(flags: TraceFlags, sampled: bool) -> TraceFlags {
     if sampled {
-        flags.with_sampled(true)
+        with_sampled(flags)
     } else {
         flags & RANDOM
     }

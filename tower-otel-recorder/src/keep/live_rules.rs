@@ -96,7 +96,7 @@ impl LiveRules {
 
     /// Returns whether there are rules, or were earlier.
     #[inline]
-    pub(super) fn were_on(&self) -> bool {
+    pub(crate) fn were_on(&self) -> bool {
         self.conditions().0 != 0
     }
 

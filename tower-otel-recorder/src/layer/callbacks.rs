@@ -16,7 +16,7 @@ use super::{
     options::RecorderLayer,
     parent::Parent,
     prepared, scratch,
-    span_fields::SpanFields,
+    span_fields::{SpanFields, SpanSettings},
     span_state::{Recording, SpanState},
 };
 use crate::{clock::Timestamp, events::CompactEvent, record::SpanRecord};
@@ -33,48 +33,36 @@ impl RecorderLayer {
         self.spans.open.with(id, |state| state.record().map(change));
     }
 
-    /// Opens a new span with its fields.
-    #[inline]
-    fn open_span<S>(
-        &self,
-        attributes: &Attributes<'_>,
-        id: &Id,
-        ctx: &Context<'_, S>,
-    ) -> Option<SpanState>
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let parent = self.parent(attributes, id, ctx)?;
-        self.tracer.open(&parent, Instant::now(), |record| {
-            record.set_origin(self.origin(attributes.metadata()));
-            let mut fields = SpanFields::new(&mut record.attributes);
-            attributes.record(&mut fields);
-            fields.into_settings().apply(record);
-        })
+    /// Ends a span.
+    #[inline(always)]
+    fn close(&self, context: OtelContext, recording: Recording, last_exit: Option<Instant>) {
+        // The record is no longer shared with the context. Values in the context may run code of the application when they
+        // are dropped.
+        drop(context);
+        match recording {
+            Recording::Sampled(span) | Recording::Held(span) => {
+                span.end(&self.tracer, last_exit.unwrap_or_else(Instant::now));
+            }
+            Recording::UnsampledRoot(record) => self.tracer.discard(record),
+            Recording::Unsampled => {}
+        }
     }
 
-    /// Returns the parent of a new span. Returns `None` if telemetry is suppressed in the current context and the parent is
-    /// in another context.
-    #[inline]
-    fn parent<S>(
-        &self,
-        attributes: &Attributes<'_>,
-        id: &Id,
-        ctx: &Context<'_, S>,
-    ) -> Option<Parent>
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let has_current = entered::is_available();
-        if attributes.is_contextual() && self.activates_context {
-            // `open` checks whether telemetry is suppressed in this context.
-            return Some(if has_current {
-                Parent::Current
-            } else {
-                Parent::Context(OtelContext::new())
-            });
+    #[cold]
+    #[inline(never)]
+    fn close_other(&self, id: u64) {
+        if let Some(state) = self.spans.open.remove_other(id) {
+            let (context, recording, last_exit) = state.into_parts();
+            self.close(context, recording, last_exit);
         }
-        self.declared_parent(attributes, id, ctx, has_current)
+    }
+
+    #[inline(always)]
+    fn insert(&self, id: &Id, context: &mut OtelContext, recording: Recording) {
+        let open = &self.spans.open;
+        if let Some(stale) = open.insert_new(id.into_u64(), context, recording) {
+            self.tracer.discard_span(stale);
+        }
     }
 
     /// Activates the context of the next recorded ancestor of a span that the level hides, because a task can enter the hidden
@@ -100,6 +88,8 @@ impl RecorderLayer {
         }
     }
 
+    /// Returns the parent of a new span that is not the child of the current context. Returns `None` if telemetry is suppressed
+    /// in the current context and the parent is in another context.
     #[inline(never)]
     fn declared_parent<S>(
         &self,
@@ -111,6 +101,9 @@ impl RecorderLayer {
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
+        if attributes.is_contextual() && self.activates_context {
+            return Some(Parent::Context(OtelContext::new()));
+        }
         if has_current && OtelContext::is_current_telemetry_suppressed() {
             return None;
         }
@@ -147,12 +140,27 @@ where
         if !self.spans.records || !self.records_level(attributes.metadata()) {
             return;
         }
-        let prepared = prepared::take(self, attributes.metadata());
-        let Some(state) = prepared.or_else(|| self.open_span(attributes, id, &ctx)) else {
+        if let Some((mut context, recording)) = prepared::take(self, attributes.metadata()) {
+            return self.insert(id, &mut context, recording);
+        }
+        let write = |record: &mut SpanRecord| {
+            record.set_origin(self.origin(attributes.metadata()));
+            let mut settings = SpanSettings::default();
+            attributes.record(&mut SpanFields::new(&mut record.attributes, &mut settings));
+            settings.apply(record);
+        };
+        let has_current = entered::is_available();
+        if has_current && attributes.is_contextual() && self.activates_context {
+            // `open` checks whether telemetry is suppressed in this context.
+            let insert = |context: &mut _, recording| self.insert(id, context, recording);
+            return self.tracer.open(Instant::now(), write, insert);
+        }
+        let Some(parent) = self.declared_parent(attributes, id, &ctx, has_current) else {
             return;
         };
-        if let Some(stale) = self.spans.open.insert(id.into_u64(), state) {
-            self.tracer.discard_span(stale);
+        if let Some(state) = self.tracer.open_below(&parent, Instant::now(), write) {
+            let (mut context, recording, _) = state.into_parts();
+            self.insert(id, &mut context, recording);
         }
     }
 
@@ -226,15 +234,16 @@ where
         if !self.spans.records {
             return;
         }
-        let state = self.spans.open.with(id.into_u64(), |state| {
+        let mut context = None;
+        let is_recorded = self.spans.open.with(id.into_u64(), |state| {
             state.set_used();
-            let context = self.activates_context.then(|| state.use_context());
-            (context, state.is_recorded())
-        });
-        match state {
-            Some((context, is_recorded)) => {
-                entered::push(self.number(), id.into_u64(), is_recorded, context);
+            if self.activates_context {
+                context = Some(state.use_context());
             }
+            state.is_recorded()
+        });
+        match is_recorded {
+            Some(is_recorded) => entered::push(self.number(), id.into_u64(), is_recorded, context),
             None if self.activates_context => self.enter_hidden(id, &ctx),
             None => {}
         }
@@ -259,19 +268,10 @@ where
         if !self.spans.records {
             return;
         }
-        let Some(state) = self.spans.open.remove(id.into_u64()) else {
-            return;
-        };
-        let (context, recording, last_exit) = state.into_parts();
-        // The record is no longer shared with the context. Values in the context may run code of the application when they
-        // are dropped.
-        drop(context);
-        match recording {
-            Recording::Sampled(span) | Recording::Held(span) => {
-                span.end(&self.tracer, last_exit.unwrap_or_else(Instant::now));
-            }
-            Recording::UnsampledRoot(record) => self.tracer.discard(record),
-            Recording::Unsampled => {}
+        let id = id.into_u64();
+        let close = |context, recording, last_exit| self.close(context, recording, last_exit);
+        if !self.spans.open.remove_placed(id, close) {
+            self.close_other(id);
         }
     }
 }

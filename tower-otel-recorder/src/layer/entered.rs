@@ -1,6 +1,6 @@
 //! The spans that a thread has entered, with their attached contexts.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, mem::ManuallyDrop};
 
 use opentelemetry::{Context, ContextGuard};
 
@@ -15,13 +15,31 @@ thread_local! {
 }
 
 /// A span that was entered and not exited.
-pub(super) struct Entered {
+struct Entered {
     layer: usize,
     span: u64,
+    is_recorded: bool,
+    /// It has no destructor here, so that the compiler writes the fields directly to the stack. A thread that ends destroys its
+    /// current context anyway.
+    guard: ManuallyDrop<Option<ContextGuard>>,
+}
+
+/// What is needed of a span when it is exited. Dropping it detaches the context.
+pub(super) struct Exited {
     pub(super) is_recorded: bool,
     /// `None` if contexts are not activated.
     #[allow(dead_code, reason = "its drop detaches the context")]
     guard: Option<ContextGuard>,
+}
+
+impl From<Entered> for Exited {
+    #[inline(always)]
+    fn from(entered: Entered) -> Self {
+        Self {
+            is_recorded: entered.is_recorded,
+            guard: ManuallyDrop::into_inner(entered.guard),
+        }
+    }
 }
 
 /// Returns whether a context can be used. It cannot while the thread destroys its thread-locals.
@@ -31,11 +49,14 @@ pub(super) fn is_available() -> bool {
 }
 
 /// Enters a span and attaches its context.
-#[inline]
+#[inline(always)]
 pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<Context>) {
+    if !is_available() {
+        return;
+    }
+    let guard = ManuallyDrop::new(context.map(Context::attach));
     let _ = ENTERED.try_with(|stack| {
         let Some(stack) = stack else { return };
-        let guard = context.map(Context::attach);
         stack.borrow_mut().push(Entered {
             layer,
             span,
@@ -59,12 +80,12 @@ pub(super) fn contains(layer: usize, span: u64) -> bool {
 
 /// Exits a span. Spans may be exited in any order. Dropping the result detaches the context.
 #[inline]
-pub(super) fn pop(layer: usize, span: u64) -> Option<Entered> {
+pub(super) fn pop(layer: usize, span: u64) -> Option<Exited> {
     let popped = ENTERED.try_with(|stack| {
         let mut stack = stack.as_ref()?.borrow_mut();
         let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
         if stack.last().is_some_and(is_span) {
-            return stack.pop();
+            return stack.pop().map(Exited::from);
         }
         remove(&mut stack, is_span)
     });
@@ -72,7 +93,7 @@ pub(super) fn pop(layer: usize, span: u64) -> Option<Entered> {
 }
 
 #[cold]
-fn remove(stack: &mut Vec<Entered>, is_span: impl Fn(&Entered) -> bool) -> Option<Entered> {
+fn remove(stack: &mut Vec<Entered>, is_span: impl Fn(&Entered) -> bool) -> Option<Exited> {
     let index = stack.iter().rposition(is_span)?;
-    Some(stack.remove(index))
+    Some(stack.remove(index).into())
 }

@@ -7,7 +7,12 @@ use tracing::{
     span::Record,
 };
 
-use super::{options::RecorderLayer, scratch, span_fields::SpanFields, span_state::SpanState};
+use super::{
+    options::RecorderLayer,
+    scratch,
+    span_fields::{SpanFields, SpanSettings},
+    span_state::SpanState,
+};
 use crate::keys::otel;
 
 /// Writes fields that are recorded after the start of a span.
@@ -32,15 +37,15 @@ impl LateFields<'_> {
             .with(id, |state| write_plain(state, values));
         let Some(Some(written)) = written else { return };
         scratch::with_buffer(layer.tracer.shared().limits.text, |buffer| {
+            let mut settings = SpanSettings::default();
             let mut late = LateFields {
-                fields: SpanFields::new(buffer),
+                fields: SpanFields::new(buffer, &mut settings),
                 skipped: written,
                 plain_only: false,
                 written: 0,
                 is_stopped: false,
             };
             values.record(&mut late);
-            let settings = late.fields.into_settings();
             layer.change(id, |record| {
                 record.append_attributes(buffer);
                 settings.apply_late(record, buffer);
@@ -69,8 +74,9 @@ fn write_plain(state: &mut SpanState, values: &Record<'_>) -> Option<usize> {
     if values.len() > record.attribute_room() {
         return Some(0);
     }
+    let mut no_settings = SpanSettings::default();
     let mut late = LateFields {
-        fields: SpanFields::new(&mut record.attributes),
+        fields: SpanFields::new(&mut record.attributes, &mut no_settings),
         skipped: 0,
         plain_only: true,
         written: 0,

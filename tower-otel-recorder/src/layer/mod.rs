@@ -6,6 +6,7 @@ mod error;
 mod event_fields;
 mod late_fields;
 mod open;
+mod open_current;
 mod open_spans;
 mod options;
 mod parent;

@@ -1,4 +1,4 @@
-//! The start of a `tracing` span, and a change of its parent.
+//! The start of any `tracing` span, and a change of its parent.
 
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
@@ -31,8 +31,8 @@ impl RecorderTracer {
     ///
     /// `write` is not called for a child of an unsampled parent, unless the child is held. An unsampled root span keeps its
     /// record, because [`reparent`](Self::reparent) can make it the child of a sampled span.
-    #[inline]
-    pub(crate) fn open(
+    #[inline(never)]
+    pub(crate) fn open_below(
         &self,
         parent: &Parent,
         at: Instant,

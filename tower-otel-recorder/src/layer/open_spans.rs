@@ -2,14 +2,17 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, mem,
     sync::{
         PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
-use super::span_state::SpanState;
+use opentelemetry::Context;
+
+use super::span_state::{Recording, SpanState};
 use crate::{
     shards::Shards,
     sync::{Mutex, MutexGuard},
@@ -38,11 +41,24 @@ pub(super) struct OpenSpans {
     has_others: AtomicBool,
 }
 
-type Place = Mutex<Option<OpenSpan>>;
+type Place = Mutex<OpenSpan>;
 
 struct OpenSpan {
+    /// `VACANT` if there is no span.
     id: u64,
     state: SpanState,
+}
+
+/// Not the id of a span.
+const VACANT: u64 = 0;
+
+impl Default for OpenSpan {
+    fn default() -> Self {
+        Self {
+            id: VACANT,
+            state: SpanState::vacant(),
+        }
+    }
 }
 
 impl OpenSpans {
@@ -53,23 +69,47 @@ impl OpenSpans {
         self.places.find(thread)?.find(index)
     }
 
+    /// Returns the place for a new span.
+    #[inline(always)]
+    fn new_place(&self, id: u64) -> Option<&Place> {
+        let (thread, index) = thread_and_index(id)?;
+        self.places.get(thread)?.get(index)
+    }
+
     /// Adds a span. Returns the previous span with the same id, if the layer did not receive its close.
-    #[inline]
     pub(super) fn insert(&self, id: u64, state: SpanState) -> Option<SpanState> {
-        let place =
-            thread_and_index(id).and_then(|(thread, index)| self.places.get(thread)?.get(index));
-        if let Some(place) = place {
-            let mut place = lock(place);
-            if place.is_none() {
-                *place = Some(OpenSpan { id, state });
+        if let Some(place) = self.new_place(id) {
+            let mut open = lock(place);
+            if open.id == VACANT {
+                *open = OpenSpan { id, state };
                 return None;
             }
         }
         self.insert_taken(id, state)
     }
 
+    /// Adds a new span like [`insert`](Self::insert). Takes its context.
+    #[inline(always)]
+    pub(super) fn insert_new(
+        &self,
+        id: u64,
+        context: &mut Context,
+        recording: Recording,
+    ) -> Option<SpanState> {
+        if let Some(place) = self.new_place(id) {
+            let mut open = lock(place);
+            if open.id == VACANT {
+                open.id = id;
+                open.state.open(context, recording);
+                return None;
+            }
+        }
+        self.insert_taken(id, SpanState::new(mem::take(context), recording))
+    }
+
     /// Adds a span that has no place, or whose place is taken.
     #[cold]
+    #[inline(never)]
     fn insert_taken(&self, id: u64, state: SpanState) -> Option<SpanState> {
         let stale = self.remove(id);
         let mut others = lock(&self.others);
@@ -84,7 +124,7 @@ impl OpenSpans {
     #[inline]
     pub(super) fn with<T>(&self, id: u64, f: impl FnOnce(&mut SpanState) -> T) -> Option<T> {
         if let Some(place) = self.place(id)
-            && let Some(open) = &mut *lock(place)
+            && let mut open = lock(place)
             && open.id == id
         {
             return Some(f(&mut open.state));
@@ -101,19 +141,40 @@ impl OpenSpans {
     }
 
     /// Removes a span.
-    #[inline]
     pub(super) fn remove(&self, id: u64) -> Option<SpanState> {
-        if let Some(place) = self.place(id) {
-            let mut place = lock(place);
-            if place.as_ref().is_some_and(|open| open.id == id) {
-                return place.take().map(|open| open.state);
-            }
+        if let Some(place) = self.place(id)
+            && let mut open = lock(place)
+            && open.id == id
+        {
+            return Some(mem::take(&mut *open).state);
         }
         self.remove_other(id)
     }
 
+    /// Removes a span that has a place, and calls `f` with context, recording and last exit. Returns `false` if there is none.
+    #[inline(always)]
+    pub(super) fn remove_placed(
+        &self,
+        id: u64,
+        f: impl FnOnce(Context, Recording, Option<Instant>),
+    ) -> bool {
+        let Some(place) = self.place(id) else {
+            return false;
+        };
+        let mut open = lock(place);
+        if open.id != id {
+            return false;
+        }
+        open.id = VACANT;
+        let (context, recording, last_exit) = open.state.take_parts();
+        drop(open);
+        f(context, recording, last_exit);
+        true
+    }
+
+    /// Removes a span that has no place.
     #[cold]
-    fn remove_other(&self, id: u64) -> Option<SpanState> {
+    pub(super) fn remove_other(&self, id: u64) -> Option<SpanState> {
         if !self.has_others.load(Relaxed) {
             return None;
         }
@@ -147,11 +208,9 @@ impl fmt::Debug for OpenSpans {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use opentelemetry::Context;
     use tracing_subscriber::layer::{Identity, SubscriberExt};
 
     use super::*;
-    use crate::layer::span_state::Recording;
 
     fn state() -> SpanState {
         SpanState::new(Context::new(), Recording::Unsampled)

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use opentelemetry::{KeyValue, trace::TraceContextExt};
+use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 use tracing::{Metadata, Span};
 
 use super::{
@@ -13,11 +13,7 @@ use super::{
     options::RecorderLayer,
     span_state::{Recording, SpanState},
 };
-use crate::{
-    record::SpanRecord,
-    start::{SpanStart, StartedSpan},
-    tracer::RecorderTracer,
-};
+use crate::{record::SpanRecord, start::SpanStart, tracer::RecorderTracer};
 
 thread_local! {
     /// The span whose `tracing` span this thread is creating.
@@ -27,7 +23,8 @@ thread_local! {
 struct PreparedSpan {
     layer: usize,
     metadata: &'static Metadata<'static>,
-    state: SpanState,
+    context: Context,
+    recording: Recording,
 }
 
 impl RecorderLayer {
@@ -59,23 +56,17 @@ impl RecorderLayer {
             record.origin = Some(origin);
             write(record);
         });
-        let state = state(started)?;
-        let is_held = state.is_held();
-        let prepared = Prepared::set(self, metadata, state)?;
+        let context = started.context?;
+        let recording = match started.span {
+            None => Recording::Unsampled,
+            Some(span) if context.span().span_context().is_sampled() => Recording::Sampled(span),
+            Some(span) => Recording::Held(span),
+        };
+        let is_held = matches!(recording, Recording::Held(_));
+        let prepared = Prepared::set(self, metadata, context, recording)?;
         let span = create();
         Some((span, prepared.is_taken().then_some(is_held)))
     }
-}
-
-#[inline]
-fn state(started: StartedSpan) -> Option<SpanState> {
-    let context = started.context?;
-    let recording = match started.span {
-        None => Recording::Unsampled,
-        Some(span) if context.span().span_context().is_sampled() => Recording::Sampled(span),
-        Some(span) => Recording::Held(span),
-    };
-    Some(SpanState::new(context, recording))
 }
 
 /// Takes the prepared span of a new `tracing` span, if there is one.
@@ -83,7 +74,7 @@ fn state(started: StartedSpan) -> Option<SpanState> {
 pub(super) fn take(
     layer: &RecorderLayer,
     metadata: &'static Metadata<'static>,
-) -> Option<SpanState> {
+) -> Option<(Context, Recording)> {
     if !layer.is_alone {
         return None;
     }
@@ -92,7 +83,8 @@ pub(super) fn take(
         let is_prepared = |prepared: &mut PreparedSpan| {
             std::ptr::eq(prepared.metadata, metadata) && prepared.layer == layer.number()
         };
-        prepared.take_if(is_prepared).map(|prepared| prepared.state)
+        let prepared = prepared.take_if(is_prepared)?;
+        Some((prepared.context, prepared.recording))
     };
     PREPARED.try_with(take).ok().flatten()
 }
@@ -108,12 +100,14 @@ impl<'a> Prepared<'a> {
     fn set(
         layer: &'a RecorderLayer,
         metadata: &'static Metadata<'static>,
-        state: SpanState,
+        context: Context,
+        recording: Recording,
     ) -> Option<Self> {
         let mut prepared = Some(PreparedSpan {
             layer: layer.number(),
             metadata,
-            state,
+            context,
+            recording,
         });
         let set = PREPARED.try_with(|place| {
             let place = &mut *place.borrow_mut();
@@ -155,6 +149,6 @@ impl Drop for Prepared<'_> {
 #[cold]
 fn discard(tracer: &RecorderTracer, prepared: Option<PreparedSpan>) {
     if let Some(prepared) = prepared {
-        tracer.discard_span(prepared.state);
+        tracer.discard_span(SpanState::new(prepared.context, prepared.recording));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct SpanFields<'a> {
     attributes: &'a mut AttributeBuffer,
-    settings: SpanSettings,
+    settings: &'a mut SpanSettings,
 }
 
 /// The settings in the `otel.*` fields of a span.
@@ -37,16 +37,15 @@ enum StatusCode {
 }
 
 impl<'a> SpanFields<'a> {
-    pub(super) fn new(attributes: &'a mut AttributeBuffer) -> Self {
+    /// Writes the `otel.*` fields to `settings`. Ranges refer to the buffer.
+    pub(super) const fn new(
+        attributes: &'a mut AttributeBuffer,
+        settings: &'a mut SpanSettings,
+    ) -> Self {
         Self {
             attributes,
-            settings: SpanSettings::default(),
+            settings,
         }
-    }
-
-    /// Returns the settings in the `otel.*` fields. Ranges refer to the buffer.
-    pub(super) fn into_settings(self) -> SpanSettings {
-        self.settings
     }
 
     /// Handles an `otel.*` field. Returns `false` for other fields.
@@ -73,8 +72,8 @@ impl<'a> SpanFields<'a> {
 impl SpanSettings {
     /// Applies the settings to the record whose buffer the fields were written to.
     #[inline]
-    pub(super) fn apply(mut self, record: &mut SpanRecord) {
-        if let Some(name) = self.name.take() {
+    pub(super) fn apply(&mut self, record: &mut SpanRecord) {
+        if let Some(name) = self.name {
             record.name = Name::Text(name);
         }
         if let Some(kind) = self.kind.take() {
@@ -86,7 +85,7 @@ impl SpanSettings {
     }
 
     /// Applies the settings to the record of an open span. The fields were written to `buffer`.
-    pub(super) fn apply_late(mut self, record: &mut SpanRecord, buffer: &AttributeBuffer) {
+    pub(super) fn apply_late(&mut self, record: &mut SpanRecord, buffer: &AttributeBuffer) {
         if let Some(name) = self.name.take() {
             // The texts of the record would grow with each new name.
             let name = buffer.stored(name).to_owned();
@@ -96,8 +95,8 @@ impl SpanSettings {
     }
 
     #[inline(never)]
-    fn apply_status(self, record: &mut SpanRecord) {
-        match (self.status, self.description) {
+    fn apply_status(&mut self, record: &mut SpanRecord) {
+        match (self.status, self.description.take()) {
             (None, None) => {}
             (Some(StatusCode::Ok), _) => {
                 record.change(|extras, limits| extras.status(Status::Ok, limits));

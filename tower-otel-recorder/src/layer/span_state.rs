@@ -53,6 +53,28 @@ impl SpanState {
         }
     }
 
+    /// Returns the state of no span.
+    pub(super) fn vacant() -> Self {
+        Self::new(Context::new(), Recording::Unsampled)
+    }
+
+    /// Changes the state of no span to that of a new span. The fields are written one by one, because a copy of a new struct
+    /// waits until its fields are in the cache.
+    #[inline(always)]
+    pub(super) fn open(&mut self, context: &mut Context, recording: Recording) {
+        mem::swap(&mut self.context, context);
+        self.recording = recording;
+        self.last_exit = None;
+        self.is_used = false;
+    }
+
+    /// Takes the span apart like [`into_parts`](Self::into_parts), and leaves the state of no span.
+    #[inline(always)]
+    pub(super) fn take_parts(&mut self) -> (Context, Recording, Option<Instant>) {
+        let context = mem::take(&mut self.context);
+        (context, self.take_recording(), self.last_exit)
+    }
+
     /// Marks the context as used. Ids and parent do not change from now on.
     pub(crate) const fn set_used(&mut self) {
         self.is_used = true;
@@ -95,10 +117,6 @@ impl SpanState {
     /// Returns whether the span is sampled or held, so that its events and exits are recorded.
     pub(crate) const fn is_recorded(&self) -> bool {
         matches!(self.recording, Recording::Sampled(_) | Recording::Held(_))
-    }
-
-    pub(crate) const fn is_held(&self) -> bool {
-        matches!(self.recording, Recording::Held(_))
     }
 
     pub(crate) const fn is_sampled(&self) -> bool {
