@@ -61,7 +61,7 @@ pub enum ExtractedContext {
 
 impl ExtractedContext {
     /// Returns the extracted context. `parent` is the context that was given to the extraction.
-    pub fn into_context(self, parent: &Context) -> Context {
+    pub(crate) fn into_context(self, parent: &Context) -> Context {
         match self {
             Self::SpanOnly(span) => parent.with_remote_span_context(span),
             Self::Full(context) => context,

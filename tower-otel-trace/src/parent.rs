@@ -89,7 +89,10 @@ impl Parent {
                 (Some(context), None)
             }
             Self::Remote(remote) => {
-                let context = Context::map_current(|current| remote.into_context(current));
+                let context = Context::map_current(|current| match remote {
+                    ExtractedContext::SpanOnly(span) => current.with_remote_span_context(span),
+                    ExtractedContext::Full(context) => context,
+                });
                 (Some(context), None)
             }
             Self::Root(link) => (Some(Context::new()), link),

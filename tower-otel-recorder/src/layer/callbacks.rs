@@ -140,8 +140,8 @@ where
         if !self.spans.records || !self.records_level(attributes.metadata()) {
             return;
         }
-        if let Some((mut context, recording)) = prepared::take(self, attributes.metadata()) {
-            return self.insert(id, &mut context, recording);
+        if prepared::is_expected(self, attributes.metadata(), id) {
+            return;
         }
         let write = |record: &mut SpanRecord| {
             record.set_origin(self.origin(attributes.metadata()));
@@ -235,15 +235,15 @@ where
             return;
         }
         let mut context = None;
-        let is_recorded = self.spans.open.with(id.into_u64(), |state| {
+        let notes_exit = self.spans.open.with(id.into_u64(), |state| {
             state.set_used();
             if self.activates_context {
                 context = Some(state.use_context());
             }
-            state.is_recorded()
+            state.notes_exits()
         });
-        match is_recorded {
-            Some(is_recorded) => entered::push(self.number(), id.into_u64(), is_recorded, context),
+        match notes_exit {
+            Some(notes_exit) => entered::push(self.number(), id.into_u64(), notes_exit, context),
             None if self.activates_context => self.enter_hidden(id, &ctx),
             None => {}
         }
@@ -258,7 +258,7 @@ where
         let Some(entered) = entered::pop(self.number(), id) else {
             return;
         };
-        if entered.is_recorded {
+        if entered.notes_exit {
             let at = Instant::now();
             self.spans.open.with(id, |state| state.note_exit(at));
         }

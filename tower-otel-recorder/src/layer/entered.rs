@@ -18,7 +18,7 @@ thread_local! {
 struct Entered {
     layer: usize,
     span: u64,
-    is_recorded: bool,
+    notes_exit: bool,
     /// It has no destructor here, so that the compiler writes the fields directly to the stack. A thread that ends destroys its
     /// current context anyway.
     guard: ManuallyDrop<Option<ContextGuard>>,
@@ -26,7 +26,7 @@ struct Entered {
 
 /// What is needed of a span when it is exited. Dropping it detaches the context.
 pub(super) struct Exited {
-    pub(super) is_recorded: bool,
+    pub(super) notes_exit: bool,
     /// `None` if contexts are not activated.
     #[allow(dead_code, reason = "its drop detaches the context")]
     guard: Option<ContextGuard>,
@@ -36,7 +36,7 @@ impl From<Entered> for Exited {
     #[inline(always)]
     fn from(entered: Entered) -> Self {
         Self {
-            is_recorded: entered.is_recorded,
+            notes_exit: entered.notes_exit,
             guard: ManuallyDrop::into_inner(entered.guard),
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn is_available() -> bool {
 
 /// Enters a span and attaches its context.
 #[inline(always)]
-pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<Context>) {
+pub(super) fn push(layer: usize, span: u64, notes_exit: bool, context: Option<Context>) {
     if !is_available() {
         return;
     }
@@ -60,7 +60,7 @@ pub(super) fn push(layer: usize, span: u64, is_recorded: bool, context: Option<C
         stack.borrow_mut().push(Entered {
             layer,
             span,
-            is_recorded,
+            notes_exit,
             guard,
         });
     });

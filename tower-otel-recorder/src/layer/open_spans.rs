@@ -96,15 +96,39 @@ impl OpenSpans {
         context: &mut Context,
         recording: Recording,
     ) -> Option<SpanState> {
+        self.insert_parts(id, context, recording, true)
+    }
+
+    /// Adds a new span like [`insert_new`](Self::insert_new), whose owner sets the end.
+    #[inline(always)]
+    pub(super) fn insert_prepared(
+        &self,
+        id: u64,
+        context: &mut Context,
+        recording: Recording,
+    ) -> Option<SpanState> {
+        self.insert_parts(id, context, recording, false)
+    }
+
+    #[inline(always)]
+    fn insert_parts(
+        &self,
+        id: u64,
+        context: &mut Context,
+        recording: Recording,
+        ends_at_exit: bool,
+    ) -> Option<SpanState> {
         if let Some(place) = self.new_place(id) {
             let mut open = lock(place);
             if open.id == VACANT {
                 open.id = id;
-                open.state.open(context, recording);
+                open.state.open(context, recording, ends_at_exit);
                 return None;
             }
         }
-        self.insert_taken(id, SpanState::new(mem::take(context), recording))
+        let mut state = SpanState::new(Context::new(), Recording::Unsampled);
+        state.open(context, recording, ends_at_exit);
+        self.insert_taken(id, state)
     }
 
     /// Adds a span that has no place, or whose place is taken.

@@ -3,10 +3,10 @@
 //! `TraceLayer` knows the attributes of its spans. It writes them to a record directly, because reading them back from fields
 //! costs more. The `tracing` span has the same values as fields, for other layers.
 
-use std::{borrow::Cow, cell::RefCell};
+use std::{borrow::Cow, cell::Cell, mem, ptr, time::Instant};
 
 use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
-use tracing::{Metadata, Span};
+use tracing::{Metadata, Span, span::Id};
 
 use super::{
     entered,
@@ -16,24 +16,26 @@ use super::{
 use crate::{record::SpanRecord, start::SpanStart, tracer::RecorderTracer};
 
 thread_local! {
-    /// The span whose `tracing` span this thread is creating.
-    static PREPARED: RefCell<Option<PreparedSpan>> = const { RefCell::new(None) };
+    /// The `tracing` span that this thread is creating for a prepared span.
+    static EXPECTED: Cell<Option<ExpectedSpan>> = const { Cell::new(None) };
 }
 
-struct PreparedSpan {
+#[derive(Clone, Copy)]
+struct ExpectedSpan {
     layer: usize,
     metadata: &'static Metadata<'static>,
-    context: Context,
-    recording: Recording,
+    /// The id of the span, when the layer has received it.
+    received: Option<u64>,
 }
 
 impl RecorderLayer {
     /// Starts a span, whose name and attributes `write` writes, and creates its `tracing` span with `create`. The fields of the
-    /// `tracing` span are not read.
+    /// `tracing` span are not read. Call [`set_end`](Self::set_end) when the span ends.
     ///
     /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if this
     /// layer has not received the span. Returns `None` without calling `create` if the layer cannot start the span in this way,
-    /// for example because it is not [alone](Self::alone). `start` and `sampler_input` are those of [`RecorderTracer::start_record`].
+    /// for example because it is not [alone](Self::alone). `start` and `sampler_input` are those of
+    /// [`RecorderTracer::start_record`].
     #[doc(hidden)]
     #[inline]
     pub fn open<'n>(
@@ -63,92 +65,111 @@ impl RecorderLayer {
             Some(span) => Recording::Held(span),
         };
         let is_held = matches!(recording, Recording::Held(_));
-        let prepared = Prepared::set(self, metadata, context, recording)?;
-        let span = create();
-        Some((span, prepared.is_taken().then_some(is_held)))
-    }
-}
-
-/// Takes the prepared span of a new `tracing` span, if there is one.
-#[inline]
-pub(super) fn take(
-    layer: &RecorderLayer,
-    metadata: &'static Metadata<'static>,
-) -> Option<(Context, Recording)> {
-    if !layer.is_alone {
-        return None;
-    }
-    let take = |prepared: &RefCell<Option<PreparedSpan>>| {
-        let mut prepared = prepared.borrow_mut();
-        let is_prepared = |prepared: &mut PreparedSpan| {
-            std::ptr::eq(prepared.metadata, metadata) && prepared.layer == layer.number()
-        };
-        let prepared = prepared.take_if(is_prepared)?;
-        Some((prepared.context, prepared.recording))
-    };
-    PREPARED.try_with(take).ok().flatten()
-}
-
-/// A prepared span. If it is not taken, it is discarded.
-struct Prepared<'a> {
-    tracer: &'a RecorderTracer,
-    /// The span that was prepared around this one: another layer has handled a request while it received a new span.
-    outer: Option<PreparedSpan>,
-}
-
-impl<'a> Prepared<'a> {
-    fn set(
-        layer: &'a RecorderLayer,
-        metadata: &'static Metadata<'static>,
-        context: Context,
-        recording: Recording,
-    ) -> Option<Self> {
-        let mut prepared = Some(PreparedSpan {
-            layer: layer.number(),
-            metadata,
+        let mut prepared = PreparedSpan {
+            tracer: &self.tracer,
             context,
             recording,
-        });
-        let set = PREPARED.try_with(|place| {
-            let place = &mut *place.borrow_mut();
-            let outer = place.take();
-            *place = prepared.take();
-            outer
-        });
-        let tracer = &layer.tracer;
-        if let Ok(outer) = set {
-            return Some(Self { tracer, outer });
-        }
-        discard(tracer, prepared);
-        None
+        };
+        let (span, received) = self.receive(metadata, create);
+        Some((span, received.map(|id| prepared.insert(self, id, is_held))))
     }
 
+    /// Sets the end of a span that [`open`](Self::open) has started. It is exported when the `tracing` span is closed.
+    #[doc(hidden)]
     #[inline]
-    fn is_taken(&self) -> bool {
-        let is_none = |place: &RefCell<Option<PreparedSpan>>| place.borrow().is_none();
-        PREPARED.try_with(is_none).unwrap_or(true)
+    pub fn set_end(&self, id: &Id, at: Instant) {
+        self.spans
+            .open
+            .with(id.into_u64(), |state| state.set_end(at));
+    }
+
+    /// Creates a `tracing` span. Returns its id, if this layer has received it.
+    #[inline]
+    fn receive(
+        &self,
+        metadata: &'static Metadata<'static>,
+        create: impl FnOnce() -> Span,
+    ) -> (Span, Option<u64>) {
+        let expected = ExpectedSpan {
+            layer: self.number(),
+            metadata,
+            received: None,
+        };
+        // Another layer may handle a request while it receives a new span.
+        let _outer = RestoreExpected(EXPECTED.replace(Some(expected)));
+        let span = create();
+        let received = EXPECTED.get().and_then(|expected| expected.received);
+        (span, received)
+    }
+}
+
+/// Returns whether a new `tracing` span was expected. Its state is inserted when it is created.
+#[inline]
+pub(super) fn is_expected(
+    layer: &RecorderLayer,
+    metadata: &'static Metadata<'static>,
+    id: &Id,
+) -> bool {
+    if !layer.is_alone {
+        return false;
+    }
+    match EXPECTED.get() {
+        Some(expected)
+            if ptr::eq(expected.metadata, metadata)
+                && expected.layer == layer.number()
+                && expected.received.is_none() =>
+        {
+            EXPECTED.set(Some(ExpectedSpan {
+                received: Some(id.into_u64()),
+                ..expected
+            }));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Expects the outer span again when it is dropped.
+struct RestoreExpected(Option<ExpectedSpan>);
+
+impl Drop for RestoreExpected {
+    fn drop(&mut self) {
+        EXPECTED.set(self.0);
+    }
+}
+
+/// A started span. If it is dropped before it is inserted, it is discarded.
+struct PreparedSpan<'a> {
+    tracer: &'a RecorderTracer,
+    context: Context,
+    recording: Recording,
+}
+
+impl PreparedSpan<'_> {
+    /// Inserts the span into the open spans of the layer.
+    #[inline]
+    fn insert(&mut self, layer: &RecorderLayer, id: u64, is_held: bool) -> bool {
+        let recording = mem::replace(&mut self.recording, Recording::Unsampled);
+        let open = &layer.spans.open;
+        if let Some(stale) = open.insert_prepared(id, &mut self.context, recording) {
+            self.tracer.discard_span(stale);
+        }
+        is_held
     }
 
     #[cold]
     fn discard(&mut self) {
-        let outer = self.outer.take();
-        let unused = PREPARED.try_with(|place| place.replace(outer));
-        discard(self.tracer, unused.ok().flatten());
+        let recording = mem::replace(&mut self.recording, Recording::Unsampled);
+        let context = mem::take(&mut self.context);
+        self.tracer.discard_span(SpanState::new(context, recording));
     }
 }
 
-impl Drop for Prepared<'_> {
+impl Drop for PreparedSpan<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.outer.is_some() || !self.is_taken() {
+        if !matches!(self.recording, Recording::Unsampled) {
             self.discard();
         }
-    }
-}
-
-#[cold]
-fn discard(tracer: &RecorderTracer, prepared: Option<PreparedSpan>) {
-    if let Some(prepared) = prepared {
-        tracer.discard_span(SpanState::new(prepared.context, prepared.recording));
     }
 }

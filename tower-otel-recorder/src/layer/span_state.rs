@@ -14,10 +14,12 @@ use crate::{active::ActiveSpan, record::SpanRecord, shared::RecordBox};
 pub(crate) struct SpanState {
     context: Context,
     recording: Recording,
-    /// The last exit, on any thread.
+    /// The last exit, on any thread, or the end that the owner has set.
     last_exit: Option<Instant>,
     /// Whether the context was used. Ids and parent then do not change.
     is_used: bool,
+    /// Whether the last exit is the end of the span. If not, its owner sets the end.
+    ends_at_exit: bool,
 }
 
 /// How a span is recorded.
@@ -50,6 +52,7 @@ impl SpanState {
             recording,
             last_exit: None,
             is_used: false,
+            ends_at_exit: true,
         }
     }
 
@@ -59,13 +62,14 @@ impl SpanState {
     }
 
     /// Changes the state of no span to that of a new span. The fields are written one by one, because a copy of a new struct
-    /// waits until its fields are in the cache.
+    /// waits until its fields are in the cache. If the last exit is not the end, the owner of the span [sets it](Self::set_end).
     #[inline(always)]
-    pub(super) fn open(&mut self, context: &mut Context, recording: Recording) {
+    pub(super) fn open(&mut self, context: &mut Context, recording: Recording, ends_at_exit: bool) {
         mem::swap(&mut self.context, context);
         self.recording = recording;
         self.last_exit = None;
         self.is_used = false;
+        self.ends_at_exit = ends_at_exit;
     }
 
     /// Takes the span apart like [`into_parts`](Self::into_parts), and leaves the state of no span.
@@ -114,13 +118,25 @@ impl SpanState {
         }
     }
 
-    /// Returns whether the span is sampled or held, so that its events and exits are recorded.
+    /// Returns whether the span is sampled or held, so that its events are recorded.
     pub(crate) const fn is_recorded(&self) -> bool {
         matches!(self.recording, Recording::Sampled(_) | Recording::Held(_))
     }
 
     pub(crate) const fn is_sampled(&self) -> bool {
         matches!(self.recording, Recording::Sampled(_))
+    }
+
+    /// Returns whether exits are recorded.
+    pub(crate) const fn notes_exits(&self) -> bool {
+        self.ends_at_exit && self.is_recorded()
+    }
+
+    /// Sets the end, if exits are not recorded.
+    pub(crate) fn set_end(&mut self, at: Instant) {
+        if !self.ends_at_exit {
+            self.last_exit = Some(at);
+        }
     }
 
     /// Records an exit. Concurrent exits may be recorded in any order.

@@ -51,6 +51,15 @@ pub(super) fn open(
     )
 }
 
+/// Sets the end of a span that [`open`] has started.
+pub(super) fn end(span: &tracing::Span, at: Instant) {
+    span.with_subscriber(|(id, subscriber)| {
+        if let Some(layer) = subscriber.downcast_ref::<RecorderLayer>() {
+            layer.set_end(id, at);
+        }
+    });
+}
+
 /// Resolves the name and the attributes that are computed from the request, or copies them from its template.
 #[inline]
 fn resolve<'v>(

@@ -10,14 +10,13 @@ use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
 use tracing::{field, level_filters::LevelFilter};
 
-#[cfg(feature = "recorder")]
-use super::prepared;
 use super::{
     field_values::FieldValues,
     fields::{
         GRPC_LATE_FIELDS, HTTP_CLIENT_LATE_FIELDS, HTTP_SERVER_LATE_FIELDS, SpanCallsite, otel,
     },
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    prepared,
 };
 use crate::{
     attributes::{self, AttributeSink},
@@ -49,6 +48,8 @@ pub struct TracingSpan {
     base_context: Option<Context>,
     // `None` until the span is entered first.
     is_held: Option<bool>,
+    // Whether the layer has written the record of the span, so that it sets the end, too.
+    has_record: bool,
 }
 
 impl StartSpan for TracingBackend {
@@ -65,7 +66,6 @@ impl StartSpan for TracingBackend {
             no_subscriber::check();
         } else if callsite.is_enabled() {
             let create = |resolved: &ResolvedAttributes<'_>| create(request, resolved, callsite);
-            #[cfg(feature = "recorder")]
             if let Some((span, is_held)) = prepared::open(request, callsite, &parent, at, create) {
                 return TracingSpan {
                     span,
@@ -75,6 +75,7 @@ impl StartSpan for TracingBackend {
                         None => parent.into_context().0,
                     },
                     is_held,
+                    has_record: is_held.is_some(),
                 };
             }
             return TracingSpan::created_below(parent, callsite, || create(&request.resolve()));
@@ -84,6 +85,7 @@ impl StartSpan for TracingBackend {
             fields: callsite.fields,
             base_context: parent.into_context().0,
             is_held: None,
+            has_record: false,
         }
     }
 
@@ -93,6 +95,7 @@ impl StartSpan for TracingBackend {
             fields: &[],
             base_context: parent.into_context().0,
             is_held: Some(false),
+            has_record: false,
         }
     }
 
@@ -110,6 +113,7 @@ impl StartSpan for TracingBackend {
             fields: CONNECTION_FIELDS,
             base_context: Some(Context::new()),
             is_held: Some(false),
+            has_record: false,
         };
         if let Some((request, context)) = request.zip(span.context()) {
             context.span().add_link(request, Vec::new());
@@ -117,9 +121,14 @@ impl StartSpan for TracingBackend {
         span
     }
 
-    /// Does nothing: tracing-opentelemetry ends a span at its last exit, and the inner service has run inside the span
-    /// until now.
-    fn end(&self, _span: &mut TracingSpan, _at: Instant) {}
+    /// Sets the end of a span whose record the layer has written. Other spans end at their last exit, and the inner service has
+    /// run inside the span until now.
+    #[inline]
+    fn end(&self, span: &mut TracingSpan, at: Instant) {
+        if span.has_record {
+            prepared::end(&span.span, at);
+        }
+    }
 }
 
 /// Creates the `tracing` span of a request, in the current context.
@@ -185,6 +194,7 @@ impl TracingSpan {
             fields: callsite.fields,
             base_context,
             is_held: None,
+            has_record: false,
         };
         if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
             context.span().add_link(link, Vec::new());

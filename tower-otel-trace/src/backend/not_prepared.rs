@@ -1,0 +1,23 @@
+//! Without the feature `recorder`, no `tracing` span is recorded without reading its fields.
+
+use std::time::Instant;
+
+use super::fields::SpanCallsite;
+use crate::{
+    parent::Parent,
+    request::{RequestAttributes, ResolvedAttributes},
+};
+
+/// Returns `None` without calling `create`.
+pub(super) fn open(
+    _: &RequestAttributes<'_, '_>,
+    _: SpanCallsite,
+    _: &Parent,
+    _: Instant,
+    _: impl FnOnce(&ResolvedAttributes<'_>) -> tracing::Span,
+) -> Option<(tracing::Span, Option<bool>)> {
+    None
+}
+
+/// Does nothing, because [`open`] starts no span.
+pub(super) const fn end(_: &tracing::Span, _: Instant) {}
