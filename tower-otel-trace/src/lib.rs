@@ -327,6 +327,7 @@
 //! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
 //! | `tower` | the errors of tower's timeout and load shedding |
 //! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
+//! | `recorder-layer` | `tracing` spans cost less if `tower-otel-init` installs the subscriber; adds the dependency tracing-subscriber. `tower-otel-init` enables it |
 //!
 //! [tower]: https://docs.rs/tower
 //! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/

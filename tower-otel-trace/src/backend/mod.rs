@@ -4,7 +4,7 @@ mod any;
 mod field_values;
 pub(crate) mod fields;
 mod open_span;
-#[cfg_attr(not(feature = "recorder"), path = "not_prepared.rs")]
+#[cfg_attr(not(feature = "recorder-layer"), path = "not_prepared.rs")]
 mod prepared;
 #[cfg(feature = "recorder")]
 mod recorder;

@@ -1,4 +1,4 @@
-//! Without the feature `recorder`, no `tracing` span is recorded without reading its fields.
+//! Without the feature `recorder-layer`, no `tracing` span is recorded without reading its fields.
 
 use std::time::Instant;
 
