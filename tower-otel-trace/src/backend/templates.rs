@@ -31,6 +31,10 @@ pub(crate) struct TemplateKey<'a> {
 
 /// The name and the first attributes of a span.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "recorder-layer"),
+    allow(dead_code, reason = "route and server are fields of `tracing` spans")
+)]
 pub(crate) struct SpanTemplate {
     pub(crate) name: &'static str,
     /// The route in the name.
