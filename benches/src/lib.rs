@@ -15,6 +15,7 @@
 pub mod app;
 pub mod arms;
 pub mod budget;
+pub mod cache_line;
 pub mod client_arms;
 pub mod collector;
 pub mod compact_layer;
