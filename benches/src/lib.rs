@@ -19,6 +19,7 @@ pub mod cache_line;
 pub mod client_arms;
 pub mod collector;
 pub mod compact_layer;
+pub mod connections;
 pub mod delivery;
 pub mod encoded_request;
 pub mod exchange;
