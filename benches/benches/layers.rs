@@ -150,12 +150,7 @@ const GROUPS: &[(&str, &[Line])] = &[
             line("metrics#100", "metrics").at_most(MORE_ROUTES, "no-op#100"),
             line("record + metrics#100", "record + metrics").at_most(MORE_ROUTES, "no-op#100"),
             line("no-op#10000", "no-op"),
-            line("yardstick of metrics#10000", "yardstick of metrics"),
             line("metrics#10000", "metrics").at_most(MORE_ROUTES, "no-op#10000"),
-            line(
-                "yardstick of record + metrics#10000",
-                "yardstick of record + metrics",
-            ),
             line("record + metrics#10000", "record + metrics").at_most(MORE_ROUTES, "no-op#10000"),
             line(
                 "recorded tracing + metrics#10000",
