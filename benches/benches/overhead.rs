@@ -1,6 +1,6 @@
 //! The overhead of instrumentation on a server over loopback, compared with the same server without it.
 //!
-//! `cargo bench -p tower-otel-benches --bench overhead [-- --quick] [-- --markdown]`
+//! `cargo bench -p tower-otel-benches --bench overhead [-- --quick] [-- --markdown] [-- --connections]`
 //!
 //! Exit code 1: a limit of the budget is exceeded. 2: the measurement is too noisy for a verdict. 3: a span was lost, so the
 //! results do not include the whole export. 4: the budget is exceeded, but only where the yardstick exceeds it, too.
@@ -12,10 +12,10 @@ use std::{collections::BTreeMap, time::Duration};
 use tower_otel_benches::{
     app::work,
     arms::Arm,
-    budget, collector,
+    budget, collector, connections,
     delivery::{Deliveries, Delivery},
     load::{Connection, CpuTime, Request, block, requests, sampled},
-    samples::{BARE, BARE_AGAIN, Sample, Samples, WORKLOADS, Workload},
+    samples::{BARE, BARE_AGAIN, CONNECTIONS, Sample, Samples, WORKLOADS, Workload},
     server, service_times,
     workers::{Process, argument, flag},
 };
@@ -42,6 +42,7 @@ const ARMS: &[&str] = &[
 struct Server {
     arm: Arm<'static>,
     process: Process,
+    port: u16,
     connections: Vec<Connection>,
     used: CpuTime,
     delivery: Delivery,
@@ -54,11 +55,21 @@ impl Server {
         let port = process.read_line().parse().unwrap();
         Self {
             arm: Arm::parse(name),
-            connections: (0..16).map(|_| Connection::open(port)).collect(),
+            port,
+            connections: Vec::new(),
             used: CpuTime::of(process.id()),
             process,
             delivery: Delivery::default(),
         }
+    }
+
+    fn connect(&mut self, connections: usize) {
+        let missing = connections - self.connections.len();
+        let port = self.port;
+        self.connections
+            .extend((0..missing).map(|_| Connection::open(port)));
+        // Accepting a connection is not part of a block.
+        self.used = CpuTime::of(self.process.id());
     }
 
     /// Measures a block of requests. Then flushes its spans outside of the measured time, so that the
@@ -96,12 +107,40 @@ impl Server {
 fn launch(spins: &str, effort: f64, samples: &mut Samples, deliveries: &mut Deliveries) {
     let mut collector = Process::start(["--collect"]);
     let endpoint = collector.read_line();
-    let mut servers: BTreeMap<&str, Server> = ARMS
+    let mut servers: BTreeMap<&'static str, Server> = ARMS
         .iter()
         .map(|arm| (*arm, Server::start(arm, &endpoint, spins)))
         .collect();
-    let mut order = ARMS.to_vec();
-    for workload in WORKLOADS {
+    servers.values_mut().for_each(|server| server.connect(16));
+    if !flag("--connections") {
+        measure(WORKLOADS, ARMS, &mut servers, effort, samples);
+    }
+    for arm in connections::ARMS {
+        servers.get_mut(arm).unwrap().connect(connections::MOST);
+    }
+    measure(
+        CONNECTIONS,
+        connections::ARMS,
+        &mut servers,
+        effort,
+        samples,
+    );
+    for (arm, server) in servers {
+        deliveries.add(arm, server.finish());
+    }
+    deliveries.add_delivered(&collector::finish(collector));
+}
+
+/// Measures servers in rounds.
+fn measure(
+    workloads: &[Workload],
+    arms: &[&'static str],
+    servers: &mut BTreeMap<&'static str, Server>,
+    effort: f64,
+    samples: &mut Samples,
+) {
+    let mut order = arms.to_vec();
+    for workload in workloads {
         let requests = requests(workload.path, workload.requests);
         let rounds = (workload.rounds as f64 * effort).ceil() as usize;
         // The first rounds are a warm-up.
@@ -115,10 +154,6 @@ fn launch(spins: &str, effort: f64, samples: &mut Samples, deliveries: &mut Deli
             }
         }
     }
-    for (arm, server) in servers {
-        deliveries.add(arm, server.finish());
-    }
-    deliveries.add_delivered(&collector::finish(collector));
 }
 
 fn main() {
@@ -129,6 +164,7 @@ fn main() {
     if flag("--collect") {
         return collector::run();
     }
+    connections::raise_file_limit();
     let quick = flag("--quick");
     let (launches, effort) = if quick { (3, 0.5) } else { (8, 1.0) };
     server::pin(0);
@@ -141,9 +177,13 @@ fn main() {
         launch(&spins, effort, &mut samples, &mut deliveries);
     }
     let markdown = flag("--markdown");
+    if flag("--connections") {
+        return connections::report(&samples, markdown);
+    }
     budget::report_figures(ARMS, &samples, markdown);
     let complete = deliveries.report(markdown);
     service_times::report(&ARMS[1..], &samples, markdown);
+    connections::report(&samples, markdown);
     let verdict = budget::report(&samples, markdown);
     std::process::exit(if complete { verdict } else { 3 });
 }

@@ -105,7 +105,8 @@ pub fn turn(subject: &dyn Subject, exchanges: usize) -> Cost {
     }
 }
 
-fn thread_time() -> Duration {
+/// Returns the CPU time of this thread.
+pub(crate) fn thread_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

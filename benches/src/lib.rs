@@ -15,9 +15,11 @@
 pub mod app;
 pub mod arms;
 pub mod budget;
+pub mod cache_line;
 pub mod client_arms;
 pub mod collector;
 pub mod compact_layer;
+pub mod connections;
 pub mod delivery;
 pub mod encoded_request;
 pub mod exchange;

@@ -77,6 +77,16 @@ pub const WORKLOADS: &[Workload] = &[
     Workload::new("SQLite query", "/shelves/7").blocks(50, 240),
 ];
 
+/// The smallest and the largest number of connections. A block has at most as many requests as the export queue has places.
+pub const CONNECTIONS: &[Workload] = &[
+    Workload::new("2 connections", "/users/7")
+        .connections(2)
+        .blocks(512, 60),
+    Workload::new("512 connections", "/users/7")
+        .connections(512)
+        .blocks(1024, 60),
+];
+
 /// The measurement of a block, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -129,7 +139,7 @@ pub struct Samples(BTreeMap<(&'static str, &'static str), Vec<Vec<Sample>>>);
 impl Samples {
     /// Begins a launch of all arms.
     pub fn begin_launch(&mut self, arms: &[&'static str]) {
-        for workload in WORKLOADS {
+        for workload in WORKLOADS.iter().chain(CONNECTIONS) {
             for arm in arms {
                 let launches = self.0.entry((workload.name, *arm)).or_default();
                 launches.push(Vec::new());
@@ -148,6 +158,22 @@ impl Samples {
         launches
             .map(|rounds| rounds.iter().map(figure.value).collect())
             .collect()
+    }
+
+    /// Returns what an arm adds to a figure of another one, in seconds: launches, and their rounds.
+    pub fn differences(
+        &self,
+        workload: &'static str,
+        (arm, other): (&'static str, &'static str),
+        figure: Figure,
+    ) -> Vec<Vec<f64>> {
+        let arm = self.values(workload, arm, figure);
+        let other = self.values(workload, other, figure);
+        let launches = arm.iter().zip(&other).map(|(arm, other)| {
+            let rounds = arm.iter().zip(other);
+            rounds.map(|(arm, other)| arm - other).collect()
+        });
+        launches.collect()
     }
 
     /// Returns a figure of the bare server, in seconds.

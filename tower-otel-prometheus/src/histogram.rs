@@ -1,6 +1,6 @@
 //! A histogram with fixed buckets that loses no sample.
 
-use std::sync::Arc;
+use std::{array, sync::Arc};
 
 use metrics::HistogramFn;
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// A histogram that counts every sample in exactly one bucket, without a lock.
 ///
-/// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, and the
+/// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, in whole cache lines, and the
 /// boundaries, which all series of a name share. Recording changes these words in place.
 ///
 /// `Relaxed` is sufficient: a read-modify-write of one atomic is never lost, no word is ordered
@@ -22,12 +22,28 @@ use crate::{
 /// counted in the first or the last bucket and is not added to the sum.
 pub(crate) struct AtomicHistogram {
     boundaries: Arc<[f64]>,
-    /// One bucket per boundary, then one for larger samples. Not cumulative.
-    buckets: Box<[AtomicU64]>,
-    /// The bits of an `f64`.
-    sum: AtomicU64,
+    /// The sum, as the bits of an `f64`, then one bucket per boundary and one for larger samples. Not cumulative. The sum
+    /// and the first buckets are on one line, because threads contend for each line that a sample changes.
+    words: Box<[CacheLine]>,
     native: Option<NativeBuckets>,
     exemplars: Option<Exemplars>,
+}
+
+/// The number of words of a cache line.
+const WORDS: usize = 8;
+
+#[repr(align(64))]
+struct CacheLine([AtomicU64; WORDS]);
+
+impl CacheLine {
+    fn new() -> Self {
+        Self(array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// Returns the number of lines of a sum and this number of buckets.
+    const fn count(buckets: usize) -> usize {
+        (1 + buckets).div_ceil(WORDS)
+    }
 }
 
 impl AtomicHistogram {
@@ -36,11 +52,18 @@ impl AtomicHistogram {
     pub(crate) fn new(boundaries: Arc<[f64]>, native: bool, spans: Option<SpanSource>) -> Self {
         Self {
             exemplars: spans.map(|source| Exemplars::new(source, boundaries.len() + 1)),
-            buckets: (0..=boundaries.len()).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..CacheLine::count(boundaries.len() + 1))
+                .map(|_| CacheLine::new())
+                .collect(),
             native: native.then(|| NativeBuckets::new(&boundaries)),
             boundaries,
-            sum: AtomicU64::new(0.0_f64.to_bits()),
         }
+    }
+
+    /// Returns the sum, or the bucket before this index.
+    #[inline]
+    fn word(&self, index: usize) -> Option<&AtomicU64> {
+        self.words.get(index / WORDS)?.0.get(index % WORDS)
     }
 
     /// Returns the approximate size of a histogram in bytes, with an exemplar in every bucket.
@@ -52,7 +75,7 @@ impl AtomicHistogram {
             0
         };
         let exemplars = if has_exemplars { 60 * buckets } else { 0 };
-        size_of::<Self>() + size_of::<AtomicU64>() * buckets + native + exemplars
+        size_of::<Self>() + size_of::<CacheLine>() * CacheLine::count(buckets) + native + exemplars
     }
 
     fn add(&self, value: f64, times: usize) {
@@ -62,7 +85,7 @@ impl AtomicHistogram {
         // A linear search from below: most samples are in the first few buckets.
         let index = self.boundaries.iter().position(|upper| value <= *upper);
         let index = index.unwrap_or(self.boundaries.len());
-        if let Some(bucket) = self.buckets.get(index) {
+        if let Some(bucket) = self.word(index + 1) {
             bucket.fetch_add(times as u64, Relaxed);
         }
         if let Some(exemplars) = &self.exemplars {
@@ -71,9 +94,11 @@ impl AtomicHistogram {
         if let Some(native) = &self.native {
             native.add(value, times as u64);
         }
-        if value.is_finite() {
+        if value.is_finite()
+            && let Some(sum) = self.word(0)
+        {
             let amount = value * times as f64;
-            let _ = self.sum.fetch_update(Relaxed, Relaxed, |bits| {
+            let _ = sum.fetch_update(Relaxed, Relaxed, |bits| {
                 Some((f64::from_bits(bits) + amount).to_bits())
             });
         }
@@ -96,7 +121,9 @@ impl AtomicHistogram {
     /// Returns the number of samples up to each boundary, and the total as the last item. Every
     /// bucket is read once, so the items never descend while other threads record.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        self.buckets.iter().scan(0_u64, |total, bucket| {
+        let words = self.words.iter().flat_map(|line| &line.0);
+        let buckets = words.skip(1).take(self.boundaries.len() + 1);
+        buckets.scan(0_u64, |total, bucket| {
             *total = total.saturating_add(bucket.load(Relaxed));
             Some(*total)
         })
@@ -105,7 +132,7 @@ impl AtomicHistogram {
     /// Returns the sum of the finite samples. It may differ from the buckets by samples that other threads
     /// record at the same time.
     pub(crate) fn sum(&self) -> f64 {
-        f64::from_bits(self.sum.load(Relaxed))
+        f64::from_bits(self.word(0).map_or(0, |sum| sum.load(Relaxed)))
     }
 }
 
