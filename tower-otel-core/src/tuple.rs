@@ -23,7 +23,13 @@ use crate::{
 ///
 /// If the end of a span decides whether its trace is kept, metrics inside it are recorded after that end, in the context of
 /// the span.
-impl<A: Observe, B: Observe> Observe for (A, B) {
+///
+/// The exchanges must be `'static`, because each thread reuses the boxes of ended exchanges.
+impl<A, B> Observe for (A, B)
+where
+    A: Observe<Exchange: 'static>,
+    B: Observe<Exchange: 'static>,
+{
     type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
@@ -45,7 +51,12 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 }
 
 /// Three observers, from the outermost to the innermost.
-impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
+impl<A, B, C> Observe for (A, B, C)
+where
+    A: Observe<Exchange: 'static>,
+    B: Observe<Exchange: 'static>,
+    C: Observe<Exchange: 'static>,
+{
     type Exchange = JoinedExchange<Nested<A::Exchange, Nested<B::Exchange, C::Exchange>>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
@@ -168,11 +179,12 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         // The outer exchange ends even if the end of the inner one panics.
         let inner_end = catch_unwind(AssertUnwindSafe(|| inner.end(end, at)));
         drop(entered);
-        let outer = EndOnDrop { outer, end, at };
         if let Some(bytes) = bytes {
-            outer.outer.data(bytes);
+            let ends = EndOnDrop { outer, end, at };
+            ends.outer.data(bytes);
+            mem::forget(ends);
         }
-        drop(outer);
+        without_second_panic(|| outer.end(end, at));
         if let Err(panic) = inner_end {
             resume_unwind(panic);
         }
