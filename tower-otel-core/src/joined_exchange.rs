@@ -100,15 +100,16 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     }
 
     #[inline]
-    fn run<T>(
+    fn run<B, T>(
         &mut self,
-        foreign: impl FnOnce() -> T,
-        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        body: &mut B,
+        foreign: impl FnOnce(&mut B) -> T,
+        read: impl for<'t> FnOnce(&B, &'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
         match self.get_mut() {
-            Some(exchanges) => exchanges.run(foreign, read, has_ended),
-            None => foreign(),
+            Some(exchanges) => exchanges.run(body, foreign, read, has_ended),
+            None => foreign(body),
         }
     }
 }

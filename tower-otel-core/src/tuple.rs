@@ -147,23 +147,24 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         }
     }
 
-    fn run<T>(
+    fn run<R, T>(
         &mut self,
-        foreign: impl FnOnce() -> T,
-        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        body: &mut R,
+        foreign: impl FnOnce(&mut R) -> T,
+        read: impl for<'t> FnOnce(&R, &'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
         let order = self.outer.end_order();
         if order.is_none() || !B::END_READS_CONTEXT || self.ends_outer_first(order) {
-            return run_and_leave(self, foreign, read, has_ended);
+            return run_and_leave(self, body, foreign, read, has_ended);
         }
         let Self { outer, inner } = self;
         let entered = outer.enter();
         let output = {
             let _entered = inner.enter();
-            foreign()
+            foreign(body)
         };
-        let (bytes, end) = read(&output);
+        let (bytes, end) = read(body, &output);
         if let Some(bytes) = bytes {
             inner.data(bytes);
         }
