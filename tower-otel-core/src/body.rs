@@ -1,7 +1,6 @@
 //! The response body of all layers that are built on this crate.
 
 use std::{
-    cell::RefCell,
     fmt,
     io::{Error, ErrorKind},
     pin::Pin,
@@ -94,18 +93,17 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else {
+        let Some(mut inner) = this.inner.as_pin_mut() else {
             return Poll::Ready(None);
         };
         if !this.guard.is_open() {
             return inner.poll_frame(cx);
         }
         let (expected, seen) = (*this.expected, this.seen);
-        // Both functions use the body, one after the other.
-        let inner = RefCell::new(inner);
         this.guard.run_and_record(
-            || inner.borrow_mut().as_mut().poll_frame(cx),
-            |polled| {
+            &mut inner,
+            |inner| inner.as_mut().poll_frame(cx),
+            |inner, polled| {
                 let end_of_body = |seen, trailers| match expected {
                     Some(expected) if seen < expected && !is_failed_call(trailers) => {
                         End::Failed(Failure::new(&*ENDED_TOO_EARLY))
@@ -113,7 +111,7 @@ where
                     _ => End::Complete { trailers },
                 };
                 // Also called after an error. If `is_end_stream` panics, the exchange ends as `Panicked`.
-                let at_end = polled.is_ready() && inner.borrow().is_end_stream();
+                let at_end = polled.is_ready() && inner.is_end_stream();
                 match polled {
                     Poll::Pending => (None, None),
                     Poll::Ready(Some(Ok(frame))) => {

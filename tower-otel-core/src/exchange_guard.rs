@@ -56,13 +56,14 @@ impl<E: Exchange> ExchangeGuard<E> {
         self.end_if_panicked(|_| foreign())
     }
 
-    /// Calls foreign code like [`run`](Self::run), then records the size of a data frame and the end that `read` finds in
-    /// its output.
+    /// Calls foreign code with a body like [`run`](Self::run), then records the size of a data frame and the end that `read`
+    /// finds in its output.
     #[inline]
-    pub(crate) fn run_and_record<T>(
+    pub(crate) fn run_and_record<B, T>(
         &mut self,
-        foreign: impl FnOnce() -> T,
-        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        body: &mut B,
+        foreign: impl FnOnce(&mut B) -> T,
+        read: impl for<'t> FnOnce(&B, &'t T) -> (Option<u64>, Option<End<'t>>),
     ) -> T {
         let recording = EndOnce {
             guard: self,
@@ -70,9 +71,9 @@ impl<E: Exchange> ExchangeGuard<E> {
         };
         let Some(exchange) = &mut recording.guard.exchange else {
             mem::forget(recording);
-            return foreign();
+            return foreign(body);
         };
-        let output = exchange.run(foreign, read, &recording.has_ended);
+        let output = exchange.run(body, foreign, read, &recording.has_ended);
         if !recording.has_ended.get() {
             mem::forget(recording);
         }

@@ -7,19 +7,43 @@ use crate::{
     head::ResponseHead,
     long_lived::LongLived,
     observe::{Exchange, ResponseHeader},
+    spare_boxes,
 };
 
 /// The exchanges of several observers, behind one pointer.
 ///
 /// An exchange is moved about ten times: into the future, through the futures of the router, into the body. These moves
-/// cost more than one allocation.
+/// cost more than one allocation. The boxes of ended exchanges are [reused](crate::spare_boxes).
 #[derive(Debug)]
-pub struct JoinedExchange<E>(Box<E>);
+pub struct JoinedExchange<E: 'static>(
+    // `None` only while it is dropped. The value in the box is dropped first.
+    Option<Box<Option<E>>>,
+);
 
 impl<E> JoinedExchange<E> {
     #[inline]
     pub(crate) fn new(exchanges: E) -> Self {
-        Self(Box::new(exchanges))
+        Self(Some(spare_boxes::fill(exchanges)))
+    }
+
+    #[inline]
+    fn get(&self) -> Option<&E> {
+        self.0.as_deref()?.as_ref()
+    }
+
+    #[inline]
+    fn get_mut(&mut self) -> Option<&mut E> {
+        self.0.as_deref_mut()?.as_mut()
+    }
+}
+
+impl<E> Drop for JoinedExchange<E> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut exchanges) = self.0.take() {
+            *exchanges = None;
+            spare_boxes::put(exchanges);
+        }
     }
 }
 
@@ -29,51 +53,63 @@ impl<E: Exchange> Exchange for JoinedExchange<E> {
     const ONLY_RECORDS: bool = E::ONLY_RECORDS;
 
     type Entered<'a>
-        = E::Entered<'a>
+        = Option<E::Entered<'a>>
     where
         Self: 'a;
 
     #[inline]
     fn enter(&mut self) -> Self::Entered<'_> {
-        self.0.enter()
+        self.get_mut().map(E::enter)
     }
 
     #[inline]
     fn read_response(&mut self, response: &dyn ResponseHead) -> Option<Box<ResponseHeader>> {
-        self.0.read_response(response)
+        self.get_mut()?.read_response(response)
     }
 
     #[inline]
     fn response(&mut self, response: &dyn ResponseHead) {
-        self.0.response(response);
+        if let Some(exchanges) = self.get_mut() {
+            exchanges.response(response);
+        }
     }
 
     fn long_lived(&mut self, upgraded: Option<&LongLived>) {
-        self.0.long_lived(upgraded);
+        if let Some(exchanges) = self.get_mut() {
+            exchanges.long_lived(upgraded);
+        }
     }
 
     #[inline]
     fn data(&mut self, bytes: u64) {
-        self.0.data(bytes);
+        if let Some(exchanges) = self.get_mut() {
+            exchanges.data(bytes);
+        }
     }
 
     #[inline]
     fn end_order(&self) -> Option<Ordering> {
-        self.0.end_order()
+        self.get()?.end_order()
     }
 
     #[inline]
     fn end(&mut self, end: End<'_>, at: Instant) {
-        self.0.end(end, at);
+        if let Some(exchanges) = self.get_mut() {
+            exchanges.end(end, at);
+        }
     }
 
     #[inline]
-    fn run<T>(
+    fn run<B, T>(
         &mut self,
-        foreign: impl FnOnce() -> T,
-        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        body: &mut B,
+        foreign: impl FnOnce(&mut B) -> T,
+        read: impl for<'t> FnOnce(&B, &'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
-        self.0.run(foreign, read, has_ended)
+        match self.get_mut() {
+            Some(exchanges) => exchanges.run(body, foreign, read, has_ended),
+            None => foreign(body),
+        }
     }
 }

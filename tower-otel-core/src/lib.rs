@@ -146,6 +146,7 @@ mod route;
 mod route_layer;
 mod route_slot;
 mod service;
+mod spare_boxes;
 mod start;
 mod tuple;
 mod unwinding;

@@ -156,34 +156,36 @@ pub trait Exchange {
     /// Ends the exchange at the time `at`. The exchange is not entered.
     fn end(&mut self, end: End<'_>, at: Instant);
 
-    /// Calls foreign code inside the context of the exchange, then records the size of a data frame and the end that
-    /// `read` finds in its output. `has_ended` is set right before the end. A wrapper may omit this method.
+    /// Calls foreign code with a body inside the context of the exchange, then records the size of a data frame and the end
+    /// that `read` finds in its output. `has_ended` is set right before the end. A wrapper may omit this method.
     ///
     /// Default: calls the other methods. An outer exchange is entered once for the code and for the end of the inner exchange.
     #[doc(hidden)]
-    fn run<T>(
+    fn run<B, T>(
         &mut self,
-        foreign: impl FnOnce() -> T,
-        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        body: &mut B,
+        foreign: impl FnOnce(&mut B) -> T,
+        read: impl for<'t> FnOnce(&B, &'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
-        run_and_leave(self, foreign, read, has_ended)
+        run_and_leave(self, body, foreign, read, has_ended)
     }
 }
 
 /// Calls the methods of an exchange one after the other.
 #[inline]
-pub(crate) fn run_and_leave<E: Exchange + ?Sized, T>(
+pub(crate) fn run_and_leave<E: Exchange + ?Sized, B, T>(
     exchange: &mut E,
-    foreign: impl FnOnce() -> T,
-    read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+    body: &mut B,
+    foreign: impl FnOnce(&mut B) -> T,
+    read: impl for<'t> FnOnce(&B, &'t T) -> (Option<u64>, Option<End<'t>>),
     has_ended: &Cell<bool>,
 ) -> T {
     let output = {
         let _entered = exchange.enter();
-        foreign()
+        foreign(body)
     };
-    let (bytes, end) = read(&output);
+    let (bytes, end) = read(body, &output);
     if let Some(bytes) = bytes {
         exchange.data(bytes);
     }

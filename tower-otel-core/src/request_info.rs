@@ -112,7 +112,13 @@ impl<'a> RequestInfo<'a> {
     #[inline]
     pub fn known_headers(&self) -> &KnownHeaders<'a> {
         self.known_headers
-            .get_or_init(|| KnownHeaders::find(self.headers))
+            .get()
+            .unwrap_or_else(|| self.find_known_headers())
+    }
+
+    #[inline(never)]
+    fn find_known_headers(&self) -> &KnownHeaders<'a> {
+        set_once(&self.known_headers, KnownHeaders::find(self.headers))
     }
 
     /// Returns the extensions. Returns `None` if the type of the request has none, such as `reqwest::Request`.
@@ -127,9 +133,16 @@ impl<'a> RequestInfo<'a> {
         match kind {
             Kind::Server => *self
                 .server_target
-                .get_or_init(|| received_target(self.head, self.extensions)),
+                .get()
+                .unwrap_or_else(|| self.find_server_target()),
             Kind::Client => *self.client_target.get_or_init(|| self.head.target()),
         }
+    }
+
+    #[inline(never)]
+    fn find_server_target(&self) -> &Target<'a> {
+        let target = received_target(self.head, self.extensions);
+        set_once(&self.server_target, target)
     }
 
     /// Returns the address of the peer that sent the request, or `None` if it is not known.
@@ -334,6 +347,13 @@ impl<'a> RequestInfo<'a> {
     fn extras(&self) -> &RequestExtras<'a> {
         self.extras.get_or_init(Box::default)
     }
+}
+
+/// Sets the value of an empty cell, with fewer instructions than the initialization by [`OnceCell::get_or_init`].
+#[inline]
+fn set_once<T: Copy>(cell: &OnceCell<T>, value: T) -> &T {
+    let _ = cell.set(value);
+    cell.get_or_init(|| value)
 }
 
 /// Returns the value of a cell. If the cell is empty, it is set first.

@@ -23,7 +23,13 @@ use crate::{
 ///
 /// If the end of a span decides whether its trace is kept, metrics inside it are recorded after that end, in the context of
 /// the span.
-impl<A: Observe, B: Observe> Observe for (A, B) {
+///
+/// The exchanges must be `'static`, because each thread reuses the boxes of ended exchanges.
+impl<A, B> Observe for (A, B)
+where
+    A: Observe<Exchange: 'static>,
+    B: Observe<Exchange: 'static>,
+{
     type Exchange = JoinedExchange<Nested<A::Exchange, B::Exchange>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
@@ -45,7 +51,12 @@ impl<A: Observe, B: Observe> Observe for (A, B) {
 }
 
 /// Three observers, from the outermost to the innermost.
-impl<A: Observe, B: Observe, C: Observe> Observe for (A, B, C) {
+impl<A, B, C> Observe for (A, B, C)
+where
+    A: Observe<Exchange: 'static>,
+    B: Observe<Exchange: 'static>,
+    C: Observe<Exchange: 'static>,
+{
     type Exchange = JoinedExchange<Nested<A::Exchange, Nested<B::Exchange, C::Exchange>>>;
 
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
@@ -136,23 +147,24 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         }
     }
 
-    fn run<T>(
+    fn run<R, T>(
         &mut self,
-        foreign: impl FnOnce() -> T,
-        read: impl for<'t> FnOnce(&'t T) -> (Option<u64>, Option<End<'t>>),
+        body: &mut R,
+        foreign: impl FnOnce(&mut R) -> T,
+        read: impl for<'t> FnOnce(&R, &'t T) -> (Option<u64>, Option<End<'t>>),
         has_ended: &Cell<bool>,
     ) -> T {
         let order = self.outer.end_order();
         if order.is_none() || !B::END_READS_CONTEXT || self.ends_outer_first(order) {
-            return run_and_leave(self, foreign, read, has_ended);
+            return run_and_leave(self, body, foreign, read, has_ended);
         }
         let Self { outer, inner } = self;
         let entered = outer.enter();
         let output = {
             let _entered = inner.enter();
-            foreign()
+            foreign(body)
         };
-        let (bytes, end) = read(&output);
+        let (bytes, end) = read(body, &output);
         if let Some(bytes) = bytes {
             inner.data(bytes);
         }
@@ -168,11 +180,12 @@ impl<A: Exchange, B: Exchange> Exchange for Nested<A, B> {
         // The outer exchange ends even if the end of the inner one panics.
         let inner_end = catch_unwind(AssertUnwindSafe(|| inner.end(end, at)));
         drop(entered);
-        let outer = EndOnDrop { outer, end, at };
         if let Some(bytes) = bytes {
-            outer.outer.data(bytes);
+            let ends = EndOnDrop { outer, end, at };
+            ends.outer.data(bytes);
+            mem::forget(ends);
         }
-        drop(outer);
+        without_second_panic(|| outer.end(end, at));
         if let Err(panic) = inner_end {
             resume_unwind(panic);
         }

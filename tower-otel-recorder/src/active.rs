@@ -54,6 +54,7 @@ impl ActiveSpan {
         self.finish(|| at);
     }
 
+    #[inline(never)]
     fn finish(&mut self, at: impl FnOnce() -> Timestamp) {
         if let Some(mut record) = self.0.take() {
             let shared = Arc::clone(&record.shared);
@@ -91,7 +92,7 @@ fn finish(mut pooled: RecordBox, shared: &Shared) {
 
 impl Shared {
     /// Queues an ended span whose size was measured. Returns `false` if there is no room for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) -> bool {
         let bytes = pooled.bytes;
         let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) else {
@@ -104,7 +105,10 @@ impl Shared {
 }
 
 impl Drop for ActiveSpan {
+    #[inline]
     fn drop(&mut self) {
-        self.finish(|| Timestamp::Instant(Instant::now()));
+        if self.0.is_some() {
+            self.finish(|| Timestamp::Instant(Instant::now()));
+        }
     }
 }

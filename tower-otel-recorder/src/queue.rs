@@ -115,6 +115,7 @@ impl<T> Queue<T> {
         self.closed.store(true, SeqCst);
     }
 
+    #[inline]
     fn shard(&self, thread: usize) -> Option<MutexGuard<'_, Shard<T>>> {
         let shard = self.shards.get(thread).or_else(|| self.shards.get(0));
         shard.map(lock)

@@ -263,6 +263,7 @@ impl TextStore {
     }
 
     /// Takes bytes for another part of the same span. Returns `false` and takes none if fewer are left.
+    #[inline]
     pub(crate) fn take_room(&mut self, bytes: usize) -> bool {
         let fits = bytes <= self.room() || self.grow(bytes);
         if fits {

@@ -260,6 +260,10 @@ impl<B: SpanBackend> TraceExchange<B> {
             self.span
                 .set(attribute::HTTP_RESPONSE_BODY_SIZE, LateValue::Int(bytes));
         }
+        let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
+        if is_complete && self.status.is_none_or(|status| status.as_u16() < 400) {
+            return None;
+        }
         end.error_type(config.kind, self.status)
     }
 }
@@ -327,7 +331,11 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         match self.state.config.kind {
             Kind::Client => self.client_response(response),
             Kind::Server if is_grpc => {}
-            Kind::Server => self.span.set_all([status_code(response)]),
+            Kind::Server => {
+                let status = response.status().as_u16().into();
+                self.span
+                    .set_int(attribute::HTTP_RESPONSE_STATUS_CODE, status);
+            }
         }
         let headers = &self.state.config.response_headers;
         headers.copy(response.headers(), self.protocol(), || self.span.context());

@@ -1,6 +1,7 @@
 //! The layer that opens spans.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::Instant,
@@ -33,6 +34,9 @@ use crate::{
     request::RequestAttributes,
     state::{Config, LayerState},
 };
+
+/// The payload of a panic.
+type PanicPayload = Box<dyn Any + Send>;
 
 /// A layer that opens a span for every exchange of a service.
 ///
@@ -424,12 +428,16 @@ impl<B: SpanBackend> TraceLayer<B> {
         request: &RequestInfo<'_>,
         at: Instant,
     ) -> B::Span {
+        let start = AssertUnwindSafe(|| self.0.backend.start(attributes, parent, at));
+        catch_unwind(start).unwrap_or_else(|panic| self.start_after_panic(panic, request))
+    }
+
+    /// Returns a span that is not recorded. The panic continues after all observers have started.
+    #[cold]
+    fn start_after_panic(&self, panic: PanicPayload, request: &RequestInfo<'_>) -> B::Span {
         let LayerState { backend, config } = &*self.0;
-        let start = AssertUnwindSafe(|| backend.start(attributes, parent, at));
-        catch_unwind(start).unwrap_or_else(|panic| {
-            request.call_function((), || resume_unwind(panic));
-            backend.disabled(Parent::of(request, config))
-        })
+        request.call_function((), || resume_unwind(panic));
+        backend.disabled(Parent::of(request, config))
     }
 
     /// Starts the exchange of a gRPC call.

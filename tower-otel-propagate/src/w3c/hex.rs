@@ -8,18 +8,14 @@ pub(super) fn parse<const DIGITS: usize, const BYTES: usize>(
     text: &[u8; DIGITS],
 ) -> Option<[u8; BYTES]> {
     const { assert!(DIGITS == 2 * BYTES) };
-    let nibbles = text.map(|digit| match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => INVALID,
-    });
+    let nibbles = text.map(nibble);
     let mut bytes = [0; BYTES];
     let mut seen_bits = 0;
     for (byte, [high, low]) in bytes.iter_mut().zip(nibbles.as_chunks().0) {
         *byte = high << 4 | low;
         seen_bits |= high | low;
     }
-    (seen_bits != INVALID).then_some(bytes)
+    (seen_bits < 16).then_some(bytes)
 }
 
 /// Parses sixteen digits.
@@ -33,8 +29,17 @@ pub(super) fn parse16(text: &[u8; 16]) -> Option<[u8; 8]> {
     bytes.last_chunk().copied()
 }
 
-/// The value of a byte that is not a digit. All bits are set, so they remain set when combined with other values.
-const INVALID: u8 = 0xff;
+/// Returns the value of a digit, or a number from sixteen on if the byte is not one. Computed with a minimum and a saturating
+/// addition, which are one vector instruction each. A comparison of unsigned bytes is several.
+#[inline(always)]
+const fn nibble(digit: u8) -> u8 {
+    let number = digit.wrapping_sub(b'0');
+    // The highest bit is set from ten on.
+    let number = number | (number.saturating_add(128 - 10) & 128);
+    // Sixteen and more for all bytes except the letters.
+    let letter = digit.wrapping_sub(b'a').saturating_add(10);
+    if number < letter { number } else { letter }
+}
 
 /// Parses two lower-case hexadecimal digits.
 #[inline]

@@ -56,6 +56,11 @@ pub trait OpenSpan {
         self.set_all([(key, Some(value))]);
     }
 
+    /// Sets an integer.
+    fn set_int(&mut self, key: &'static str, value: i64) {
+        self.set(key, LateValue::Int(value));
+    }
+
     /// Sets the attributes that have a value.
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]);
 

@@ -219,6 +219,13 @@ fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     })
 }
 
+impl RecorderSpan {
+    #[inline]
+    fn attributes(&mut self) -> Option<&mut AttributeBuffer> {
+        self.span.as_mut().and_then(ActiveSpan::attributes)
+    }
+}
+
 impl OpenSpan for RecorderSpan {
     type Entered<'a> = Option<ContextGuard>;
 
@@ -242,9 +249,17 @@ impl OpenSpan for RecorderSpan {
         }
     }
 
+    #[inline]
+    fn set_int(&mut self, key: &'static str, value: i64) {
+        if let Some(buffer) = self.attributes() {
+            buffer.int(key, value);
+        }
+    }
+
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {
-        let buffer = self.span.as_mut().and_then(ActiveSpan::attributes);
-        let Some(buffer) = buffer else { return };
+        let Some(buffer) = self.attributes() else {
+            return;
+        };
         for (key, value) in attributes {
             match value {
                 None => {}
