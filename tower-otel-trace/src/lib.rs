@@ -287,7 +287,8 @@
 //! With `tracing` spans:
 //!
 //! - The layer of tower-otel-recorder, or tracing-opentelemetry, exports them. The exported end time is the last exit of the span,
-//!   which is the end of the exchange. The instrumentation scope is that of the layer's tracer: see the server above.
+//!   which is the end of the exchange unless a task enters the span later. Below the subscriber of tower-otel-init it is always the
+//!   end of the exchange. The instrumentation scope is that of the layer's tracer: see the server above.
 //! - If a filter disables a span, the context of the remote parent is still propagated.
 //! - Names that are set after the start, links, captured headers and the [`SpanHandle`] need one of these layers. Otherwise they
 //!   are lost.
