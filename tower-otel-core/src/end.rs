@@ -54,7 +54,18 @@ impl End<'_> {
     /// On a client, `Cancelled` and `Aborted` are not errors.
     ///
     /// See [recording errors](https://opentelemetry.io/docs/specs/semconv/general/recording-errors/).
+    #[inline]
     pub fn error_type(&self, kind: Kind, status: Option<StatusCode>) -> Option<&'static str> {
+        // Most exchanges end like this. No status below 400 is an error.
+        let is_complete = matches!(self, Self::Complete { .. } | Self::Upgraded);
+        if is_complete && status.is_none_or(|status| status.as_u16() < 400) {
+            return None;
+        }
+        self.error_type_by_status(kind, status)
+    }
+
+    #[inline(never)]
+    fn error_type_by_status(&self, kind: Kind, status: Option<StatusCode>) -> Option<&'static str> {
         match self {
             Self::Failed(failure) => {
                 return Some(match (failure.error_type(), status) {

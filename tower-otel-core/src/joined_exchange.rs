@@ -16,7 +16,7 @@ use crate::{
 /// cost more than one allocation. The boxes of ended exchanges are [reused](crate::spare_boxes).
 #[derive(Debug)]
 pub struct JoinedExchange<E: 'static>(
-    // `None` only while it is dropped. The value in the box is dropped first.
+    // The outer option is `None` only while this is dropped. The inner one is `None` in a spare box.
     Option<Box<Option<E>>>,
 );
 

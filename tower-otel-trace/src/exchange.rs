@@ -130,7 +130,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         self
     }
 
-    /// Writes the line to the access log. The `tracing` span is exited first, because it lasts until its last exit.
+    /// Writes the line to the access log. The `tracing` span is exited first, because it may last until its last exit.
     #[cold]
     fn write_access(&mut self, entry: &AccessEntry, end: &End<'_>, at: Instant) {
         let context = thread_exit::unless_exiting(|| {
@@ -259,10 +259,6 @@ impl<B: SpanBackend> TraceExchange<B> {
             let bytes = i64::try_from(self.body_bytes).unwrap_or(i64::MAX);
             self.span
                 .set(attribute::HTTP_RESPONSE_BODY_SIZE, LateValue::Int(bytes));
-        }
-        let is_complete = matches!(end, End::Complete { .. } | End::Upgraded);
-        if is_complete && self.status.is_none_or(|status| status.as_u16() < 400) {
-            return None;
         }
         end.error_type(config.kind, self.status)
     }

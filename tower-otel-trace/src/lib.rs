@@ -287,8 +287,8 @@
 //! With `tracing` spans:
 //!
 //! - The layer of tower-otel-recorder, or tracing-opentelemetry, exports them. The exported end time is the last exit of the span,
-//!   which is the end of the exchange unless a task enters the span later. Below the subscriber of tower-otel-init it is always the
-//!   end of the exchange. The instrumentation scope is that of the layer's tracer: see the server above.
+//!   which is the end of the exchange unless a task enters the span later. Below the subscriber of tower-otel-init it is the end of
+//!   the exchange. The instrumentation scope is that of the layer's tracer: see the server above.
 //! - If a filter disables a span, the context of the remote parent is still propagated.
 //! - Names that are set after the start, links, captured headers and the [`SpanHandle`] need one of these layers. Otherwise they
 //!   are lost.
@@ -328,7 +328,7 @@
 //! | `tonic` | `hyper-util`, and tonic's errors and peer addresses, for gRPC |
 //! | `tower` | the errors of tower's timeout and load shedding |
 //! | `recorder` | `RecorderBackend`; adds the dependencies opentelemetry_sdk and futures-executor |
-//! | `recorder-layer` | `tracing` spans cost less if `tower-otel-init` installs the subscriber; adds the dependency tracing-subscriber. `tower-otel-init` enables it |
+//! | `recorder-layer` | cheaper `tracing` spans below the subscriber of `tower-otel-init`, which enables it; adds tracing-subscriber |
 //!
 //! [tower]: https://docs.rs/tower
 //! [HTTP conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/

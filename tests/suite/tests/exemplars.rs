@@ -72,7 +72,8 @@ fn ids(
         recorder: Arc::new(recorder.unwrap()),
     };
     let subscriber = match backend {
-        Backend::TracingRecorder | Backend::TracingRecord => source.recorder.layer().boxed(),
+        Backend::TracingRecorder => source.recorder.layer().boxed(),
+        Backend::TracingRecord => source.recorder.layer().alone().boxed(),
         _ => tracing_opentelemetry::layer()
             .with_tracer(source.provider.tracer("a test"))
             .boxed(),
@@ -81,7 +82,7 @@ fn ids(
     let (recorder, prometheus) = Prometheus::builder().exemplars().build().unwrap();
     tracing::subscriber::with_default(subscriber, || {
         with_local_recorder(&recorder, || {
-            send(backend.layer(&source, TraceLayer::server()));
+            send(backend.layer_below_subscriber(&source, TraceLayer::server()));
         });
     });
     source.recorder.flush(Duration::from_secs(20)).unwrap();

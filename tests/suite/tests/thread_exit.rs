@@ -126,7 +126,7 @@ fn child() {
     }
     let prometheus = Prometheus::builder().exemplars().install().unwrap();
 
-    let trace = backend.layer(&source, TraceLayer::server().exceptions());
+    let trace = backend.layer_below_subscriber(&source, TraceLayer::server().exceptions());
     // The recorder looks for the current span.
     let layer = observe((trace, MetricsLayer::server()));
     let (sent, received) = std::sync::mpsc::channel();

@@ -235,15 +235,17 @@ where
             return;
         }
         let mut context = None;
-        let notes_exit = self.spans.open.with(id.into_u64(), |state| {
+        let records_exit = self.spans.open.with(id.into_u64(), |state| {
             state.set_used();
             if self.activates_context {
                 context = Some(state.use_context());
             }
-            state.notes_exits()
+            state.records_exits()
         });
-        match notes_exit {
-            Some(notes_exit) => entered::push(self.number(), id.into_u64(), notes_exit, context),
+        match records_exit {
+            Some(records_exit) => {
+                entered::push(self.number(), id.into_u64(), records_exit, context)
+            }
             None if self.activates_context => self.enter_hidden(id, &ctx),
             None => {}
         }
@@ -258,7 +260,7 @@ where
         let Some(entered) = entered::pop(self.number(), id) else {
             return;
         };
-        if entered.notes_exit {
+        if entered.records_exit {
             let at = Instant::now();
             self.spans.open.with(id, |state| state.note_exit(at));
         }

@@ -10,23 +10,34 @@ thread_local! {
     /// `None` if the current context was already destroyed.
     ///
     /// Thread-locals are destroyed in the reverse order of their creation. The current context must outlive the guards.
-    static ENTERED: Option<RefCell<Vec<Entered>>> =
+    static ENTERED: Option<RefCell<Stack>> =
         current_context::is_usable().then(RefCell::default);
+}
+
+/// The spans from the outermost to the innermost. Their contexts are detached when the thread ends.
+#[derive(Default)]
+struct Stack(Vec<Entered>);
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        while let Some(entered) = self.0.pop() {
+            drop(Exited::from(entered));
+        }
+    }
 }
 
 /// A span that was entered and not exited.
 struct Entered {
     layer: usize,
     span: u64,
-    notes_exit: bool,
-    /// It has no destructor here, so that the compiler writes the fields directly to the stack. A thread that ends destroys its
-    /// current context anyway.
+    records_exit: bool,
+    /// It has no destructor here, so that the compiler writes the fields directly to the stack.
     guard: ManuallyDrop<Option<ContextGuard>>,
 }
 
 /// What is needed of a span when it is exited. Dropping it detaches the context.
 pub(super) struct Exited {
-    pub(super) notes_exit: bool,
+    pub(super) records_exit: bool,
     /// `None` if contexts are not activated.
     #[allow(dead_code, reason = "its drop detaches the context")]
     guard: Option<ContextGuard>,
@@ -36,7 +47,7 @@ impl From<Entered> for Exited {
     #[inline(always)]
     fn from(entered: Entered) -> Self {
         Self {
-            notes_exit: entered.notes_exit,
+            records_exit: entered.records_exit,
             guard: ManuallyDrop::into_inner(entered.guard),
         }
     }
@@ -50,17 +61,17 @@ pub(super) fn is_available() -> bool {
 
 /// Enters a span and attaches its context.
 #[inline(always)]
-pub(super) fn push(layer: usize, span: u64, notes_exit: bool, context: Option<Context>) {
+pub(super) fn push(layer: usize, span: u64, records_exit: bool, context: Option<Context>) {
     if !is_available() {
         return;
     }
     let guard = ManuallyDrop::new(context.map(Context::attach));
     let _ = ENTERED.try_with(|stack| {
         let Some(stack) = stack else { return };
-        stack.borrow_mut().push(Entered {
+        stack.borrow_mut().0.push(Entered {
             layer,
             span,
-            notes_exit,
+            records_exit,
             guard,
         });
     });
@@ -73,7 +84,7 @@ pub(super) fn contains(layer: usize, span: u64) -> bool {
     ENTERED
         .try_with(|stack| {
             let stack = stack.as_ref().map(RefCell::borrow);
-            stack.is_some_and(|stack| stack.iter().any(is_span))
+            stack.is_some_and(|stack| stack.0.iter().any(is_span))
         })
         .unwrap_or_default()
 }
@@ -82,12 +93,12 @@ pub(super) fn contains(layer: usize, span: u64) -> bool {
 #[inline]
 pub(super) fn pop(layer: usize, span: u64) -> Option<Exited> {
     let popped = ENTERED.try_with(|stack| {
-        let mut stack = stack.as_ref()?.borrow_mut();
+        let stack = &mut stack.as_ref()?.borrow_mut().0;
         let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
         if stack.last().is_some_and(is_span) {
             return stack.pop().map(Exited::from);
         }
-        remove(&mut stack, is_span)
+        remove(stack, is_span)
     });
     popped.ok().flatten()
 }

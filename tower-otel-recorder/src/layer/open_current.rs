@@ -1,5 +1,5 @@
 //! The start of a `tracing` span below the current context. Spans that are sampled without calling the sampler, and children
-//! that are not, take a short way.
+//! that are not, take a shorter path.
 
 use std::{mem, sync::Arc, time::Instant};
 
@@ -55,8 +55,8 @@ impl Decision {
 }
 
 impl RecorderTracer {
-    /// Opens a span whose parent is in the current context, like [`open_below`](Self::open_below). Calls `insert` with its context,
-    /// to take it, and its recording.
+    /// Opens a span whose parent is in the current context, like [`open_below`](Self::open_below). Calls `insert` with its context
+    /// and its recording. `insert` takes the context out.
     #[inline(always)]
     pub(crate) fn open(
         &self,

@@ -169,8 +169,8 @@ impl RecorderLayer {
 
     /// Lets `TraceLayer` [write the records of its spans](Self::open), which costs less than reading their fields.
     ///
-    /// The layer must receive every span: it has no filter. No other layer of its subscriber may read the current OpenTelemetry
-    /// context when a span is created, because it is not yet that of the caller.
+    /// The layer must be the first one and receive every span: it has no filter. No other layer of its subscriber may read the
+    /// current OpenTelemetry context when it filters or receives a new span, because it is not that of the caller.
     #[doc(hidden)]
     pub const fn alone(mut self) -> Self {
         self.is_alone = true;

@@ -32,10 +32,12 @@ impl RecorderLayer {
     /// Starts a span, whose name and attributes `write` writes, and creates its `tracing` span with `create`. The fields of the
     /// `tracing` span are not read. Call [`set_end`](Self::set_end) when the span ends.
     ///
-    /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if this
-    /// layer has not received the span. Returns `None` without calling `create` if the layer cannot start the span in this way,
-    /// for example because it is not [alone](Self::alone). `start` and `sampler_input` are those of
+    /// The layer must be [able to open](Self::can_open) the span. `start` and `sampler_input` are those of
     /// [`RecorderTracer::start_record`].
+    ///
+    /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if this
+    /// layer has not received the span. Returns `None` without calling `create` if the recorder is shut down or telemetry is
+    /// suppressed.
     #[doc(hidden)]
     #[inline]
     pub fn open<'n>(
@@ -46,10 +48,6 @@ impl RecorderLayer {
         write: impl FnOnce(&mut SpanRecord),
         create: impl FnOnce() -> Span,
     ) -> Option<(Span, Option<bool>)> {
-        let is_recorded = self.spans.records && self.records_level(metadata);
-        if !self.is_alone || !is_recorded || !self.activates_context || !entered::is_available() {
-            return None;
-        }
         if self.tracer.shared().pipeline.is_closed() || start.base.is_telemetry_suppressed() {
             return None;
         }
@@ -71,7 +69,22 @@ impl RecorderLayer {
             recording,
         };
         let (span, received) = self.receive(metadata, create);
-        Some((span, received.map(|id| prepared.insert(self, id, is_held))))
+        if let Some(id) = received {
+            prepared.insert(self, id);
+        }
+        Some((span, received.map(|_| is_held)))
+    }
+
+    /// Returns whether [`open`](Self::open) can start a span on this thread: the layer is [alone](Self::alone) and records such
+    /// spans, and the thread is not destroying its thread-locals.
+    #[doc(hidden)]
+    #[inline]
+    pub fn can_open(&self, metadata: &Metadata<'_>) -> bool {
+        self.is_alone
+            && self.spans.records
+            && self.records_level(metadata)
+            && self.activates_context
+            && entered::is_available()
     }
 
     /// Sets the end of a span that [`open`](Self::open) has started. It is exported when the `tracing` span is closed.
@@ -148,13 +161,12 @@ struct PreparedSpan<'a> {
 impl PreparedSpan<'_> {
     /// Inserts the span into the open spans of the layer.
     #[inline]
-    fn insert(&mut self, layer: &RecorderLayer, id: u64, is_held: bool) -> bool {
+    fn insert(&mut self, layer: &RecorderLayer, id: u64) {
         let recording = mem::replace(&mut self.recording, Recording::Unsampled);
         let open = &layer.spans.open;
         if let Some(stale) = open.insert_prepared(id, &mut self.context, recording) {
             self.tracer.discard_span(stale);
         }
-        is_held
     }
 
     #[cold]

@@ -56,7 +56,7 @@ impl SpanState {
         }
     }
 
-    /// Returns the state of no span.
+    /// Returns the state of an empty place.
     pub(super) fn vacant() -> Self {
         Self::new(Context::new(), Recording::Unsampled)
     }
@@ -128,7 +128,7 @@ impl SpanState {
     }
 
     /// Returns whether exits are recorded.
-    pub(crate) const fn notes_exits(&self) -> bool {
+    pub(crate) const fn records_exits(&self) -> bool {
         self.ends_at_exit && self.is_recorded()
     }
 

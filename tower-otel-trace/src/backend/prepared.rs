@@ -20,7 +20,7 @@ use crate::{
 /// Writes the span of a request to a record and creates its `tracing` span with `create`, from its attributes.
 ///
 /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if the
-/// layer does not record the span. Returns `None` without calling `create` if the subscriber has no such layer.
+/// layer does not record the span. Returns `None` without calling `create` if no such layer can start the span.
 #[inline]
 pub(super) fn open(
     request: &RequestAttributes<'_, '_>,
@@ -32,6 +32,12 @@ pub(super) fn open(
     // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
     let subscriber = dispatcher::get_default(Dispatch::clone);
     let layer = subscriber.downcast_ref::<RecorderLayer>()?;
+    if !layer.can_open(callsite.metadata) {
+        return None;
+    }
+    if !callsite.is_enabled() {
+        return Some((tracing::Span::none(), None));
+    }
     let (base, remote, link) = start_context(parent);
     let start = SpanStart {
         kind: span_kind(request),

@@ -46,7 +46,7 @@ pub struct TracingSpan {
     // records, still propagates the context of its request. Removed after the span has activated its own
     // context, which includes this one.
     base_context: Option<Context>,
-    // `None` until the span is entered first.
+    // `None` until the span is entered first, unless the layer has written its record.
     is_held: Option<bool>,
     // Whether the layer has written the record of the span, so that it sets the end, too.
     has_record: bool,
@@ -64,7 +64,7 @@ impl StartSpan for TracingBackend {
         let callsite = SpanCallsite::of(request);
         if LevelFilter::current() < LevelFilter::INFO {
             no_subscriber::check();
-        } else if callsite.is_enabled() {
+        } else {
             let create = |resolved: &ResolvedAttributes<'_>| create(request, resolved, callsite);
             if let Some((span, is_held)) = prepared::open(request, callsite, &parent, at, create) {
                 return TracingSpan {
@@ -78,7 +78,10 @@ impl StartSpan for TracingBackend {
                     has_record: is_held.is_some(),
                 };
             }
-            return TracingSpan::created_below(parent, callsite, || create(&request.resolve()));
+            return TracingSpan::created_below(parent, callsite, || match callsite.is_enabled() {
+                true => create(&request.resolve()),
+                false => tracing::Span::none(),
+            });
         }
         TracingSpan {
             span: tracing::Span::none(),
