@@ -120,8 +120,8 @@ impl RecorderTracer {
     }
 }
 
-/// Contexts without a trace state, the most frequent ones, are written field by field: a copy of a new struct waits until its
-/// fields are in the cache.
+// Contexts without a trace state, the most frequent ones, are written field by field: a copy of a new struct waits until its
+// fields are in the cache.
 impl SpanRecord {
     /// Sets the ids of a sampled span. Its parent is the span of `base`, unless it starts a `trace`.
     #[inline(always)]
