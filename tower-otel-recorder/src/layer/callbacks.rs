@@ -60,7 +60,7 @@ impl RecorderLayer {
     #[inline(always)]
     fn insert(&self, id: &Id, context: &mut OtelContext, recording: Recording) {
         let open = &self.spans.open;
-        if let Some(stale) = open.insert_new(id.into_u64(), context, recording) {
+        if let Some(stale) = open.insert_new(id.into_u64(), context, recording, true) {
             self.tracer.discard_span(stale);
         }
     }

@@ -88,30 +88,10 @@ impl OpenSpans {
         self.insert_taken(id, state)
     }
 
-    /// Adds a new span like [`insert`](Self::insert). Takes its context.
+    /// Adds a new span like [`insert`](Self::insert). Takes its context. If it does not end at its last exit, its owner sets the
+    /// end.
     #[inline(always)]
     pub(super) fn insert_new(
-        &self,
-        id: u64,
-        context: &mut Context,
-        recording: Recording,
-    ) -> Option<SpanState> {
-        self.insert_parts(id, context, recording, true)
-    }
-
-    /// Adds a new span like [`insert_new`](Self::insert_new), whose owner sets the end.
-    #[inline(always)]
-    pub(super) fn insert_prepared(
-        &self,
-        id: u64,
-        context: &mut Context,
-        recording: Recording,
-    ) -> Option<SpanState> {
-        self.insert_parts(id, context, recording, false)
-    }
-
-    #[inline(always)]
-    fn insert_parts(
         &self,
         id: u64,
         context: &mut Context,

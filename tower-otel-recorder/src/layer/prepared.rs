@@ -164,7 +164,7 @@ impl PreparedSpan<'_> {
     fn insert(&mut self, layer: &RecorderLayer, id: u64) {
         let recording = mem::replace(&mut self.recording, Recording::Unsampled);
         let open = &layer.spans.open;
-        if let Some(stale) = open.insert_prepared(id, &mut self.context, recording) {
+        if let Some(stale) = open.insert_new(id, &mut self.context, recording, false) {
             self.tracer.discard_span(stale);
         }
     }
