@@ -79,6 +79,20 @@ fn a_span_has_the_written_attributes_and_its_late_fields_events_and_children() {
 }
 
 #[test]
+fn a_span_ends_at_the_time_that_its_owner_sets_even_if_it_is_entered_later() {
+    let scene = alone();
+    let (span, _) = open("server", create).unwrap();
+    span.in_scope(|| {});
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let layer = subscriber.downcast_ref::<RecorderLayer>().unwrap();
+    layer.set_end(&span.id().unwrap(), Instant::now());
+    let child = info_span!(parent: &span, "child");
+    span.in_scope(|| {});
+    drop((span, child));
+    assert!(scene.span("server").end_time <= scene.span("child").start_time);
+}
+
+#[test]
 fn a_layer_that_is_not_alone_does_not_create_the_span() {
     let scene = Scene::new();
     let opened = open("server", || panic!("it is created by the caller"));
