@@ -21,7 +21,7 @@ pub struct JoinedExchange<E: 'static>(
 );
 
 impl<E> JoinedExchange<E> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(exchanges: E) -> Self {
         Self(Some(spare_boxes::fill(exchanges)))
     }

@@ -1,6 +1,6 @@
 //! Boxes of ended exchanges, which each thread reuses.
 
-use std::{any::Any, cell::RefCell};
+use std::{any::Any, cell::RefCell, mem};
 
 /// The maximum number of boxes of a thread.
 const MAX_SPARE: usize = 16;
@@ -11,15 +11,20 @@ thread_local! {
 }
 
 /// Moves a value into a box: the one that this thread returned last, if it is a box for this type, else a new one.
-#[inline]
+#[inline(always)]
 pub(crate) fn fill<T: 'static>(value: T) -> Box<Option<T>> {
-    match SPARE.try_with(take) {
-        Ok(Some(mut spare)) => {
-            *spare = Some(value);
-            spare
-        }
-        _ => Box::new(Some(value)),
-    }
+    let mut spare = match SPARE.try_with(take) {
+        Ok(Some(spare)) => spare,
+        _ => new(),
+    };
+    // The box is empty. Without the destructor of its content the compiler moves the value fewer times.
+    mem::forget(mem::replace(&mut *spare, Some(value)));
+    spare
+}
+
+#[cold]
+fn new<T>() -> Box<Option<T>> {
+    Box::new(None)
 }
 
 /// Takes the last box. A box for another type is freed.

@@ -87,9 +87,22 @@ impl Query for PlainStartKey<'_> {
 /// keys distinguishes them.
 #[inline]
 fn method_word(method: &Method) -> u64 {
-    let name = method.as_str().as_bytes();
-    let initial = name.first().map_or(0, |initial| u64::from(*initial));
-    (name.len() as u64) << 8 | initial
+    const fn word(name: &str) -> u64 {
+        let initial = match name.as_bytes() {
+            [initial, ..] => *initial,
+            [] => 0,
+        };
+        (name.len() as u64) << 8 | initial as u64
+    }
+    // The names of the frequent methods are not read.
+    match *method {
+        Method::GET => const { word("GET") },
+        Method::POST => const { word("POST") },
+        Method::PUT => const { word("PUT") },
+        Method::DELETE => const { word("DELETE") },
+        Method::PATCH => const { word("PATCH") },
+        _ => word(method.as_str()),
+    }
 }
 
 impl Hash for EndpointKey<&str> {

@@ -79,16 +79,20 @@ impl Propagation {
         matches!(self.format, Format::W3c)
     }
 
-    /// Returns the span in `traceparent`. Returns `None` if [`extract`](Self::extract) may read another header, or may return
-    /// more than this span.
+    /// Returns the span in `traceparent`, for a parent context. Returns `None` if [`extract`](Self::extract) may read another
+    /// header, or may return more than this span.
     #[doc(hidden)]
-    #[inline]
-    pub fn extract_traceparent(&self, request: &RequestInfo<'_>) -> Option<Option<TraceParent>> {
+    #[inline(always)]
+    pub fn extract_traceparent(
+        &self,
+        request: &RequestInfo<'_>,
+        parent: &Context,
+    ) -> Option<Option<TraceParent>> {
         let headers = LocatedHeaders::of(request);
         let is_complete = self.is_w3c()
             && !self.read_baggage
             && !headers.may_have_tracestate
-            && !Context::map_current(has_overflow);
+            && !has_overflow(parent);
         is_complete.then(|| traceparent::parse(headers.traceparent?.as_bytes()))
     }
 

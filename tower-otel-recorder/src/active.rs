@@ -13,26 +13,40 @@ use crate::{
     tracer::RecorderTracer,
 };
 
-/// A span that has started and not ended. Dropping it ends it.
+/// A span that has started and not ended, or none. Dropping it ends it.
 ///
 /// Its owner writes to the record without a lock.
 #[derive(Debug)]
-pub struct ActiveSpan(Option<RecordBox>);
+pub struct ActiveSpan(OwnedRecord);
+
+/// The record of a span that ends when this is dropped. `None` if there is no span, or it has ended.
+#[derive(Debug)]
+struct OwnedRecord(Option<RecordBox>);
 
 impl ActiveSpan {
     pub(crate) const fn new(record: RecordBox) -> Self {
-        Self(Some(record))
+        Self(OwnedRecord(Some(record)))
+    }
+
+    /// Returns no span.
+    pub const fn none() -> Self {
+        Self(OwnedRecord(None))
+    }
+
+    /// Returns whether there is a span that has not ended.
+    pub const fn is_some(&self) -> bool {
+        self.0.0.is_some()
     }
 
     /// Returns the record, unless the span was ended through its OpenTelemetry context.
     pub(crate) fn open_record(&mut self) -> Option<&mut SpanRecord> {
-        let record = &mut self.0.as_mut()?.record;
+        let record = &mut self.0.0.as_mut()?.record;
         (!record.changes.has_ended()).then_some(record)
     }
 
     /// Returns the record. The span does not end.
     pub(crate) fn into_record(mut self) -> Option<RecordBox> {
-        self.0.take()
+        self.0.0.take()
     }
 
     /// Returns the attributes, so that the caller can add some. Returns `None` if the span was ended through its OpenTelemetry
@@ -51,29 +65,31 @@ impl ActiveSpan {
 
     /// Ends the span.
     pub(crate) fn end_at(mut self, at: Timestamp) {
-        self.finish(|| at);
-    }
-
-    #[inline(never)]
-    fn finish(&mut self, at: impl FnOnce() -> Timestamp) {
-        if let Some(mut record) = self.0.take() {
-            let shared = Arc::clone(&record.shared);
-            record.record.ended = at();
-            finish(record, &shared);
-        }
+        self.0.finish(|| at);
     }
 
     /// Ends the span. `tracer` must be the tracer that started it.
     #[inline]
-    pub fn end(mut self, tracer: &RecorderTracer, at: Instant) {
-        let Some(mut record) = self.0.take() else {
+    pub fn end(&mut self, tracer: &RecorderTracer, at: Instant) {
+        let Some(mut record) = self.0.0.take() else {
             return;
         };
         if Arc::ptr_eq(tracer.shared(), &record.shared) {
             record.record.ended = Timestamp::Instant(at);
             finish(record, tracer.shared());
         } else {
-            drop(Self(Some(record)));
+            drop(OwnedRecord(Some(record)));
+        }
+    }
+}
+
+impl OwnedRecord {
+    #[inline(never)]
+    fn finish(&mut self, at: impl FnOnce() -> Timestamp) {
+        if let Some(mut record) = self.0.take() {
+            let shared = Arc::clone(&record.shared);
+            record.record.ended = at();
+            finish(record, &shared);
         }
     }
 }
@@ -95,16 +111,24 @@ impl Shared {
     #[inline(always)]
     pub(crate) fn queue(&self, pooled: RecordBox, thread: usize) -> bool {
         let bytes = pooled.bytes;
-        let Some(mut rejected) = self.pipeline.push(thread, pooled, bytes) else {
-            return true;
-        };
+        match self.pipeline.push(thread, pooled, bytes) {
+            None => true,
+            Some(rejected) => {
+                self.reuse(thread, rejected);
+                false
+            }
+        }
+    }
+
+    /// Returns a rejected record to the pool.
+    #[cold]
+    fn reuse(&self, thread: usize, mut rejected: RecordBox) {
         rejected.record.clear();
         self.pipeline.put_spare(thread, rejected);
-        false
     }
 }
 
-impl Drop for ActiveSpan {
+impl Drop for OwnedRecord {
     #[inline]
     fn drop(&mut self) {
         if self.0.is_some() {

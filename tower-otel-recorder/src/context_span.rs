@@ -44,7 +44,7 @@ impl ContextSpan {
     }
 
     /// Returns a context with the span. If its trace is held, the context has the trace: from `base` if it `inherits_trace`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn into_context(self, base: &Context, inherits_trace: bool) -> Context {
         match &self.trace {
             Some(_) if !inherits_trace => self.into_context_with_trace(base),

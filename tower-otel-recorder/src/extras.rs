@@ -244,12 +244,17 @@ impl Extras {
 
 /// Returns the number of bytes that the trace state has allocated, or slightly fewer. Any client may send 32 members of 512
 /// bytes.
-#[inline]
+#[inline(always)]
 pub(crate) fn trace_state_bytes(context: &SpanContext) -> usize {
-    if *context.trace_state() == TraceState::NONE {
-        return 0;
+    match context.trace_state() {
+        state if *state == TraceState::NONE => 0,
+        state => state_bytes(state),
     }
-    header_bytes(&context.trace_state().header())
+}
+
+#[cold]
+fn state_bytes(state: &TraceState) -> usize {
+    header_bytes(&state.header())
 }
 
 fn header_bytes(header: &str) -> usize {

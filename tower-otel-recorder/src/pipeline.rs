@@ -64,7 +64,7 @@ impl<T> Pipeline<T> {
     }
 
     /// Queues an ended span with this many bytes. Counts and returns it if the queue is full or closed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) -> Option<T> {
         match self.queue.push(thread, span, bytes) {
             Ok(false) => None,

@@ -127,7 +127,7 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// Returns the span if the queue is full or closed. If it is both, the reason is that it is closed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, thread: usize, span: T, bytes: usize) -> Result<bool, Rejected<T>> {
         let Some(mut shard) = self.shard(thread) else {
             return Err(Rejected::Full(span));

@@ -197,6 +197,14 @@ impl SpanRecord {
             false => self.changes.end(),
             true => self.changes.end_held(),
         };
+        if self.context_extras.is_some() {
+            self.fit_context_extras();
+        }
+    }
+
+    /// Removes changes of the context that exceed the remaining bytes of the record.
+    #[cold]
+    fn fit_context_extras(&mut self) {
         if let Some(extras) = &mut self.context_extras {
             let room = self.attributes.texts().room_in_all();
             if extras.bytes() > room {

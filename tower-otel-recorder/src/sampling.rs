@@ -93,6 +93,24 @@ impl Sampling {
         })
     }
 
+    /// Returns the context of a new span with this parent in another process. Returns `None` if the parent has a trace state or
+    /// is invalid, if the sampler must be called, or if the span is not sampled.
+    #[inline(always)]
+    pub(crate) fn sampled_child_of_remote(&self, parent: &SpanContext) -> Option<SpanContext> {
+        let (trace, flags) = (parent.trace_id(), parent.trace_flags());
+        let has_no_state = *parent.trace_state() == TraceState::NONE;
+        let is_sampled = has_no_state
+            && parent.is_valid()
+            && self
+                .sampler
+                .rule()
+                .samples_child_of_remote(trace, flags.is_sampled());
+        is_sampled.then(|| {
+            let span = self.ids.new_span_id();
+            SpanContext::new(trace, span, with_sampled(flags), false, TraceState::NONE)
+        })
+    }
+
     /// Samples a span if the sampler needs neither name nor attributes. Its parent is `parent`, the span of `base`.
     #[inline]
     pub(crate) fn sample_without_input(

@@ -4,12 +4,12 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Link, SpanContext, SpanKind, TraceContextExt},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 
 use crate::{
     active::ActiveSpan, base_context::BaseContext, clock::Timestamp, context_span::ContextSpan,
-    keep::with_unheld_span, record::SpanRecord, tracer::RecorderTracer,
+    keep::with_unheld_span, record::SpanRecord, shared::SpanTrace, tracer::RecorderTracer,
 };
 
 /// The properties of a span that starts, without its name and attributes.
@@ -20,7 +20,7 @@ pub struct SpanStart<'a> {
     /// The base of the span's context. The span in it is the parent, unless `remote` is set.
     pub base: &'a Context,
     /// The parent in another process. Replaces the span of `base` as the parent.
-    pub remote: Option<&'a SpanContext>,
+    pub remote: Option<SpanContext>,
     /// The target of a link.
     pub link: Option<&'a SpanContext>,
     /// The start time.
@@ -28,13 +28,13 @@ pub struct SpanStart<'a> {
 }
 
 /// The result of starting a span.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StartedSpan {
     /// The context of the span. Attach it while the code inside the span runs. If the recorder is shut down or telemetry is
     /// suppressed in the base context, it is the context of the remote parent, or `None` without a remote parent.
     pub context: Option<Context>,
-    /// The span. `None` if it is not recorded.
-    pub span: Option<ActiveSpan>,
+    /// The span, if it is recorded.
+    pub span: ActiveSpan,
 }
 
 impl RecorderTracer {
@@ -59,10 +59,57 @@ impl RecorderTracer {
             link,
             at,
         } = start;
+        // The shortest path of `start_any`.
+        if let (Some(remote), None) = (&remote, link)
+            && !shared.pipeline.is_closed()
+            && !base.is_telemetry_suppressed()
+            && let Some(context) = shared.sampling.sampled_child_of_remote(remote)
+        {
+            let mut pooled = self.record(true);
+            let record = &mut pooled.record;
+            record.kind = kind;
+            record.started = Timestamp::Instant(at);
+            self.write(true, || write(record));
+            record.start_attributes = record.attributes.len();
+            record.parent = remote.span_id();
+            record.parent_is_remote = true;
+            record.context = context;
+            return StartedSpan {
+                context: Some(context_without_state(record, base)),
+                span: ActiveSpan::new(pooled),
+            };
+        }
+        let start = SpanStart {
+            kind,
+            base,
+            remote,
+            link,
+            at,
+        };
+        self.start_any(start, sampler_input, write)
+    }
+
+    /// Starts a span with any parent and any sampler.
+    #[inline(never)]
+    fn start_any<'n>(
+        &self,
+        start: SpanStart<'_>,
+        sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
+        write: impl FnOnce(&mut SpanRecord),
+    ) -> StartedSpan {
+        let shared = self.shared();
+        let SpanStart {
+            kind,
+            base,
+            remote,
+            link,
+            at,
+        } = start;
+        let remote = remote.as_ref();
         if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
             return StartedSpan {
                 context: remote.map(|remote| base.with_remote_span_context(remote.clone())),
-                span: None,
+                span: ActiveSpan::none(),
             };
         }
         let links = link.cloned().map(Link::with_context);
@@ -75,7 +122,7 @@ impl RecorderTracer {
             if held.is_none() {
                 return StartedSpan {
                     context: Some(with_unheld_span(base, sampled.context)),
-                    span: None,
+                    span: ActiveSpan::none(),
                 };
             }
         }
@@ -89,16 +136,34 @@ impl RecorderTracer {
         self.write(is_sampled, || write(record));
         record.start_attributes = record.attributes.len();
         record.set_sampled(sampled);
-        let context = record.context.clone();
         if let Some(link) = links {
             record.change(|extras, limits| {
                 extras.link(link.span_context, link.attributes, limits);
             });
         }
-        let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
         StartedSpan {
-            context: Some(span.into_context(base, inherits_trace)),
-            span: Some(ActiveSpan::new(pooled)),
+            context: Some(context_of(record, trace, (base, inherits_trace))),
+            span: ActiveSpan::new(pooled),
         }
     }
+}
+
+/// Returns a context with the span of a record, so that handlers can change it.
+#[inline(never)]
+fn context_of(
+    record: &SpanRecord,
+    trace: SpanTrace,
+    (base, inherits_trace): (&Context, bool),
+) -> Context {
+    let span = ContextSpan::new(record.context.clone(), Arc::clone(&record.changes), trace);
+    span.into_context(base, inherits_trace)
+}
+
+/// Returns a context like [`context_of`], for a span that is sampled and has no trace state.
+#[inline(never)]
+fn context_without_state(record: &SpanRecord, base: &Context) -> Context {
+    let ids = &record.context;
+    let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
+    let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
+    ContextSpan::new(context, Arc::clone(&record.changes), None).into_context(base, false)
 }

@@ -36,7 +36,7 @@ impl RecorderTracer {
 
     /// Returns a cleared record with the scope of this tracer, from the pool if possible. Counts the start of a span if
     /// `starts`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, starts: bool) -> RecordBox {
         let thread = thread_index::current();
         let spare = self.shared.pipeline.take_spare(thread, starts);

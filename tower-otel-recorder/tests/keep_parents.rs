@@ -59,7 +59,7 @@ fn start_direct(recorder: &Recorder, remote: Option<&SpanContext>) -> StartedSpa
     let start = SpanStart {
         kind: SpanKind::Server,
         base: &Context::current(),
-        remote,
+        remote: remote.cloned(),
         link: None,
         at: Instant::now(),
     };
@@ -342,7 +342,7 @@ fn a_context_that_outlives_a_discarded_span_does_not_change_the_next_one() {
     outlives.span().set_attribute(KeyValue::new("late", true));
     outlives.span().set_status(Status::Ok);
     outlives.span().end();
-    let mut span = second.span.unwrap();
+    let mut span = second.span;
     span.set_status(Status::error(""));
     drop(span);
     let span = scene.span("direct");

@@ -76,19 +76,32 @@ impl KnownMethods {
     pub fn name<'m>(&self, method: &'m Method) -> Option<&'m str> {
         match &self.0 {
             None => standard_method(method),
-            Some(names) => {
+            Some(_) => {
                 let name = method.as_str();
-                names.iter().any(|known| **known == *name).then_some(name)
+                self.has(name).then_some(name)
             }
         }
     }
+
+    /// Returns the name of a method that is both known and known by default.
+    #[doc(hidden)]
+    #[must_use]
+    #[inline]
+    pub fn standard_name(&self, method: &Method) -> Option<&'static str> {
+        let name = standard_method(method)?;
+        (self.0.is_none() || self.has(name)).then_some(name)
+    }
+
+    /// Returns whether the list contains a name.
+    fn has(&self, name: &str) -> bool {
+        let mut names = self.0.iter().flat_map(|names| names.iter());
+        names.any(|known| **known == *name)
+    }
 }
 
-/// Returns the name of a method as a static string, if the method is known by default.
-#[doc(hidden)]
-#[must_use]
+/// Returns the name of a method, if it is known by default.
 #[inline]
-pub fn standard_method(method: &Method) -> Option<&'static str> {
+fn standard_method(method: &Method) -> Option<&'static str> {
     Some(match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -89,7 +89,7 @@ pub use forwarded::Forwarded;
 pub use headers::{content_length, single_header};
 pub use host_port::HostPort;
 pub use kind::Kind;
-pub use known_methods::{KnownMethods, standard_method};
+pub use known_methods::KnownMethods;
 pub use known_scheme::known_scheme;
 pub use protocol::{protocol_version, transport};
 pub use sensitive_keys::{REDACTED, SensitiveKeys};

@@ -83,9 +83,12 @@ pub(crate) fn http_server_own<'v>(
 ) {
     sink.text(attribute::URL_PATH, request.path());
     sink.text(attribute::URL_QUERY, query);
-    let client = request.client().map(|client| client.address);
-    sink.address(attribute::CLIENT_ADDRESS, client);
-    peer(sink, request.peer());
+    let (client, peer_of_connection) = request.client_and_peer();
+    sink.address(
+        attribute::CLIENT_ADDRESS,
+        client.map(|client| client.address),
+    );
+    peer(sink, peer_of_connection);
     sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
     if request.has_optional_attributes() {
         optional(request, sink);

@@ -72,11 +72,6 @@ impl ExchangeExtras {
 }
 
 impl<B: SpanBackend> TraceExchange<B> {
-    /// Returns the exchange of a request without a span.
-    pub(crate) fn disabled(span: B::Span, state: &Arc<LayerState<B>>) -> Self {
-        Self::with_extras(span, state, None)
-    }
-
     /// Returns the exchange of a request whose span is open. Copies captured headers and exposes the span to the handler.
     #[inline(always)]
     pub(crate) fn opened(
@@ -94,11 +89,12 @@ impl<B: SpanBackend> TraceExchange<B> {
         if config.exposes_span {
             expose(&span, request, &mut extras);
         }
-        Self::with_extras(span, state, extras)
+        Self::new(span, state, extras)
     }
 
+    /// Returns an exchange with this span.
     #[inline]
-    fn with_extras(
+    pub(crate) fn new(
         span: B::Span,
         state: &Arc<LayerState<B>>,
         extras: Option<Box<ExchangeExtras>>,
@@ -166,6 +162,13 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
+    /// Records the response to a gRPC call. Returns `false` if the exchange is none.
+    #[cold]
+    fn grpc_response(&mut self, response: &dyn ResponseHead) -> bool {
+        let grpc = self.extras.as_mut().and_then(|extras| extras.grpc.as_mut());
+        grpc.map(|grpc| grpc.response(response)).is_some()
+    }
+
     /// Returns the header of the response. The context of an unrecorded span can be read only while it is entered.
     #[cold]
     fn server_timing_header(&mut self) -> Option<Box<(HeaderName, HeaderValue)>> {
@@ -187,6 +190,7 @@ impl<B: SpanBackend> TraceExchange<B> {
     }
 
     /// Records the route that was set after the start, and renames the span.
+    #[cold]
     fn record_late_route(&mut self) {
         let late_route = self
             .extras
@@ -210,6 +214,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
+    #[inline(never)]
     fn client_response(&mut self, response: &dyn ResponseHead) {
         let peer = PeerAddr::of(response.extensions()).map(Endpoint::from);
         let address = peer.map(|peer| peer.address.to_string());
@@ -252,8 +257,11 @@ impl<B: SpanBackend> TraceExchange<B> {
     }
 
     /// Records the attributes of the end of an HTTP exchange, and returns its error.
+    #[inline(always)]
     fn http_end(&mut self, end: &End<'_>) -> Option<&'static str> {
-        self.record_late_route();
+        if self.extras.is_some() {
+            self.record_late_route();
+        }
         let config = &self.state.config;
         if config.body_sizes && matches!(end, End::Complete { .. }) {
             let bytes = i64::try_from(self.body_bytes).unwrap_or(i64::MAX);
@@ -315,15 +323,14 @@ impl<B: SpanBackend> Exchange for TraceExchange<B> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn response(&mut self, response: &dyn ResponseHead) {
         self.status = Some(response.status());
         if !self.span.is_recording() {
             self.read_grpc_of_access_log(response);
             return;
         }
-        let grpc = self.extras.as_mut().and_then(|extras| extras.grpc.as_mut());
-        let is_grpc = grpc.map(|grpc| grpc.response(response)).is_some();
+        let is_grpc = self.extras.is_some() && self.grpc_response(response);
         match self.state.config.kind {
             Kind::Client => self.client_response(response),
             Kind::Server if is_grpc => {}
@@ -380,19 +387,13 @@ impl<B: SpanBackend> TraceExchange<B> {
         self.span.show_kept();
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_span(&mut self, end: End<'_>, at: Instant) {
         let is_recording = self.span.is_recording();
         if is_recording {
-            let is_renamed = self.is_renamed();
-            let extras = self.extras.as_ref();
-            let error = match extras.and_then(|extras| extras.grpc.as_ref()) {
-                Some(grpc) => {
-                    let captured = &self.state.config.response_trailers;
-                    grpc.copy_trailers(captured, &self.span, &end);
-                    grpc.end(&mut self.span, &end, at, is_renamed)
-                }
-                None => self.http_end(&end),
+            let error = match self.protocol() {
+                Protocol::Grpc => self.grpc_end(&end, at),
+                Protocol::Http => self.http_end(&end),
             };
             if let Some(error) = error {
                 self.span.fail(error);
@@ -401,9 +402,24 @@ impl<B: SpanBackend> TraceExchange<B> {
         self.state.backend.end(&mut self.span, at);
         // Last, because a subscriber may block. A `tracing` span ends when it is dropped, after this event in it.
         if is_recording && self.state.config.logs_exceptions {
-            let _entered = self.enter();
-            exception::log(end);
+            self.log_exception(end);
         }
+    }
+
+    /// Records the attributes of the end of a gRPC call, and returns its error.
+    #[cold]
+    fn grpc_end(&mut self, end: &End<'_>, at: Instant) -> Option<&'static str> {
+        let is_renamed = self.is_renamed();
+        let grpc = self.extras.as_ref()?.grpc.as_ref()?;
+        let captured = &self.state.config.response_trailers;
+        grpc.copy_trailers(captured, &self.span, end);
+        grpc.end(&mut self.span, end, at, is_renamed)
+    }
+
+    #[cold]
+    fn log_exception(&mut self, end: End<'_>) {
+        let _entered = self.enter();
+        exception::log(end);
     }
 
     /// Ends the span and writes the line to the access log, even if the end of the span panics.

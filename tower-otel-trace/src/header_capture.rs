@@ -43,6 +43,11 @@ impl HeaderCapture {
         Self(Some(captured.collect()))
     }
 
+    /// Returns whether no headers are recorded.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Records the headers that are present, if there is a span.
     #[inline]
     pub(crate) fn copy(

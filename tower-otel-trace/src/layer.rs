@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::HeaderName;
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::{Context, trace::TracerProvider};
 use tower_layer::Layer;
 use tower_otel_core::{
     Filter, GrpcCall, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
@@ -75,7 +75,7 @@ impl TraceLayer<TracingBackend> {
 
 impl<B: Clone> TraceLayer<B> {
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        change(&mut Arc::make_mut(&mut self.0).config);
+        Arc::make_mut(&mut self.0).config.change(change);
         self
     }
 
@@ -424,11 +424,11 @@ impl<B: SpanBackend> TraceLayer<B> {
     fn start_span(
         &self,
         attributes: &RequestAttributes<'_, '_>,
-        parent: Parent,
+        parent: impl FnOnce() -> Parent,
         request: &RequestInfo<'_>,
         at: Instant,
     ) -> B::Span {
-        let start = AssertUnwindSafe(|| self.0.backend.start(attributes, parent, at));
+        let start = AssertUnwindSafe(|| self.0.backend.start(attributes, parent(), at));
         catch_unwind(start).unwrap_or_else(|panic| self.start_after_panic(panic, request))
     }
 
@@ -451,7 +451,7 @@ impl<B: SpanBackend> TraceLayer<B> {
     ) -> TraceExchange<B> {
         let config = &self.0.config;
         let attributes = RequestAttributes::new(config, request, Protocol::Grpc, None);
-        let span = self.start_span(&attributes, parent, request, at);
+        let span = self.start_span(&attributes, || parent, request, at);
         let extras = ExchangeExtras::grpc(GrpcSpan::new(call, &attributes, &span));
         let exchange = TraceExchange::opened(span, &self.0, Some(extras), request);
         match config.access_log {
@@ -466,13 +466,48 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
 
     #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
+        let config = &self.0.config;
+        if !request.is_observed(config.kind, &config.http) {
+            return self.skip(request);
+        }
+        // The shortest path of `start_any`.
+        if config.is_plain
+            && let Some(route) = request.route(Kind::Server, &config.http)
+        {
+            let base = Context::current();
+            if let Some(parent) = config.propagation.extract_traceparent(request, &base) {
+                let attributes =
+                    RequestAttributes::new(config, request, Protocol::Http, Some(route));
+                // Two calls, so that the parent is not moved.
+                let span = match parent {
+                    Some(span) => {
+                        self.start_span(&attributes, || Parent::Span { base, span }, request, at)
+                    }
+                    None => self.start_span(&attributes, || Parent::Current, request, at),
+                };
+                return TraceExchange::new(span, &self.0, None);
+            }
+        }
+        self.start_any(request, at)
+    }
+}
+
+impl<B: SpanBackend> TraceLayer<B> {
+    /// Returns the exchange of a request that the filter does not select.
+    #[cold]
+    fn skip(&self, request: &RequestInfo<'_>) -> TraceExchange<B> {
         let LayerState { backend, config } = &*self.0;
+        let span = backend.disabled(Parent::of(request, config));
+        TraceExchange::new(span, &self.0, None)
+    }
+
+    /// Starts an exchange with any options.
+    #[inline(never)]
+    fn start_any(&self, request: &RequestInfo<'_>, at: Instant) -> TraceExchange<B> {
+        let config = &self.0.config;
         let decision = Parent::decide(request, config);
         let parent = Parent::by(decision, request, config);
         let server_timing = config.server_timing && decision == Some(RemoteParent::Continue);
-        if !request.is_observed(config.kind, &config.http) {
-            return TraceExchange::disabled(backend.disabled(parent), &self.0);
-        }
         if let Some(call) = config.grpc_call(request, at) {
             return self
                 .start_call(call, parent, request, at)
@@ -486,7 +521,7 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
         let outer_route = slot.as_ref().and_then(RouteSlot::get);
         let route = route.or(outer_route.as_ref().map(Route::as_str));
         let attributes = RequestAttributes::new(config, request, Protocol::Http, route);
-        let span = self.start_span(&attributes, parent, request, at);
+        let span = self.start_span(&attributes, || parent, request, at);
         let extras = slot.map(|slot| ExchangeExtras::awaiting_route(slot, request.method()));
         let exchange =
             TraceExchange::opened(span, &self.0, extras, request).server_timing(server_timing);

@@ -26,8 +26,13 @@ pub(crate) fn span_context(parent: TraceParent) -> SpanContext {
 pub enum Parent {
     /// The current span, if there is one.
     Current,
-    /// A span of another process.
-    Span(TraceParent),
+    /// A span of another process, and the current context.
+    Span {
+        /// The current context.
+        base: Context,
+        /// The span.
+        span: TraceParent,
+    },
     /// A span of another process, and its propagated context.
     Remote(ExtractedContext),
     /// No parent: the span starts a trace. It may have a link to a span of another process.
@@ -60,15 +65,19 @@ impl Parent {
         let propagation = &config.propagation;
         match decision {
             None => Self::Current,
-            Some(RemoteParent::Continue) => match propagation.extract_traceparent(request) {
-                Some(parent) => parent.map_or(Self::Current, Self::Span),
-                None => {
-                    // A propagator may attach contexts, which panics inside `map_current`.
-                    let extract = || propagation.extract(request, &Context::current());
-                    let extracted = request.call_function(None, extract);
-                    extracted.map_or(Self::Current, Self::Remote)
+            Some(RemoteParent::Continue) => {
+                // A propagator may attach contexts, which panics inside `map_current`.
+                let base = Context::current();
+                match propagation.extract_traceparent(request, &base) {
+                    Some(None) => Self::Current,
+                    Some(Some(span)) => Self::Span { base, span },
+                    None => {
+                        let extract = || propagation.extract(request, &base);
+                        let extracted = request.call_function(None, extract);
+                        extracted.map_or(Self::Current, Self::Remote)
+                    }
                 }
-            },
+            }
             Some(RemoteParent::Link) => request
                 .call_function(None, || propagation.extract_span_context(request))
                 .map_or(Self::Current, |remote| Self::Root(Some(remote))),
@@ -82,11 +91,9 @@ impl Parent {
     pub(crate) fn into_context(self) -> (Option<Context>, Option<SpanContext>) {
         match self {
             Self::Current => (None, None),
-            Self::Span(parent) => {
-                let span = span_context(parent);
-                let context =
-                    Context::map_current(|current| current.with_remote_span_context(span));
-                (Some(context), None)
+            Self::Span { base, span } => {
+                let span = span_context(span);
+                (Some(base.with_remote_span_context(span)), None)
             }
             Self::Remote(remote) => {
                 let context = Context::map_current(|current| match remote {

@@ -18,6 +18,11 @@ impl RemoteParentPolicy {
         Self(Some(Arc::new(rule)))
     }
 
+    /// Returns whether every remote parent is continued.
+    pub(crate) const fn is_default(&self) -> bool {
+        self.0.is_none()
+    }
+
     #[inline]
     pub(crate) fn decide(&self, request: &RequestInfo<'_>) -> RemoteParent {
         match &self.0 {

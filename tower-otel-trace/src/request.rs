@@ -99,14 +99,19 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             Kind::Server => None,
             Kind::Client => info.extensions().and_then(Attempts::begin),
         };
-        let known_method = config.http.methods().name(info.method());
+        let methods = config.http.methods();
+        let standard_method = methods.standard_name(info.method());
+        let known_method = match standard_method {
+            Some(name) => Some(name),
+            None => methods.name(info.method()),
+        };
         Self {
             config,
             info,
             protocol,
             route: route.map(cut),
             known_method,
-            standard_method: known_method.and_then(|_| semconv::standard_method(info.method())),
+            standard_method,
             resend_count,
         }
     }
@@ -195,11 +200,11 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     #[cfg(feature = "recorder")]
     #[inline(always)]
     pub(crate) fn template_key(&self) -> Option<TemplateKey<'_>> {
-        if self.protocol == Protocol::Grpc
-            || self.config.kind == Kind::Client
-            || self.target().authority.is_some()
-            || self.target().scheme.is_some()
-        {
+        if self.protocol == Protocol::Grpc || self.config.kind == Kind::Client {
+            return None;
+        }
+        let target = self.target();
+        if target.authority.is_some() || target.scheme.is_some() {
             return None;
         }
         let host = self.info.known_headers().host;
@@ -259,6 +264,20 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
             return None;
         }
         self.info.client(&self.config.http)
+    }
+
+    /// Returns the client behind the trusted proxies, and the peer of a server's connection.
+    #[inline(always)]
+    pub(crate) fn client_and_peer(&self) -> (Option<Endpoint>, Option<Endpoint>) {
+        if !self.config.personal_data {
+            return (None, None);
+        }
+        let peer = self.info.peer();
+        if peer.is_none() && self.config.http.untrusting_scheme().is_some() {
+            return (None, None);
+        }
+        let client = self.info.client(&self.config.http);
+        (client, peer.map(Endpoint::from))
     }
 
     pub(crate) fn client_port(&self) -> Option<u16> {

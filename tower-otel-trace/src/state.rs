@@ -38,11 +38,13 @@ pub(crate) struct Config {
     pub(crate) server_timing: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
     pub(crate) grpc: Option<&'static str>,
+    /// The result of [`needs_no_option`](Self::needs_no_option).
+    pub(crate) is_plain: bool,
 }
 
 impl Config {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self {
+        let mut config = Self {
             kind,
             http: HttpOptions::default(),
             remote_parent: RemoteParentPolicy::default(),
@@ -59,7 +61,27 @@ impl Config {
             exposes_span: false,
             server_timing: false,
             grpc: None,
-        }
+            is_plain: false,
+        };
+        config.is_plain = config.needs_no_option();
+        config
+    }
+
+    /// Changes the options.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self)) {
+        change(self);
+        self.is_plain = self.needs_no_option();
+    }
+
+    /// Returns whether the start of a server's span reads the defaults and does nothing else than to open the span.
+    fn needs_no_option(&self) -> bool {
+        self.kind == Kind::Server
+            && self.remote_parent.is_default()
+            && self.request_headers.is_empty()
+            && self.grpc.is_none()
+            && !self.access_log
+            && !self.exposes_span
+            && !self.server_timing
     }
 
     /// Returns the gRPC call of a request. Returns `None` if it is none, or if gRPC calls are recorded as HTTP.

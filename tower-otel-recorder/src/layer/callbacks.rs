@@ -40,7 +40,7 @@ impl RecorderLayer {
         // are dropped.
         drop(context);
         match recording {
-            Recording::Sampled(span) | Recording::Held(span) => {
+            Recording::Sampled(mut span) | Recording::Held(mut span) => {
                 span.end(&self.tracer, last_exit.unwrap_or_else(Instant::now));
             }
             Recording::UnsampledRoot(record) => self.tracer.discard(record),

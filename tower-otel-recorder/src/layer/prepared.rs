@@ -57,10 +57,11 @@ impl RecorderLayer {
             write(record);
         });
         let context = started.context?;
+        let is_sampled = context.span().span_context().is_sampled();
         let recording = match started.span {
-            None => Recording::Unsampled,
-            Some(span) if context.span().span_context().is_sampled() => Recording::Sampled(span),
-            Some(span) => Recording::Held(span),
+            span if !span.is_some() => Recording::Unsampled,
+            span if is_sampled => Recording::Sampled(span),
+            span => Recording::Held(span),
         };
         let is_held = matches!(recording, Recording::Held(_));
         let mut prepared = PreparedSpan {

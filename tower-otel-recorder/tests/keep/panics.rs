@@ -67,7 +67,7 @@ fn a_span_that_starts_while_attributes_of_its_parent_are_read_is_held() {
         let entered = direct.context.take().unwrap().attach();
         set_rows();
         drop(entered);
-        direct.span.unwrap().set_status(Status::error(""));
+        direct.span.set_status(Status::error(""));
         sender.send(scene.spans())
     });
     let spans = spans.recv_timeout(LONG).unwrap();

@@ -40,7 +40,7 @@ fn spans_of_all_sources_below_the_root_are_kept() {
         ("direct", |recorder| {
             let started = start_direct(recorder, None, Instant::now());
             Box::new(|inner| {
-                let (context, mut span) = (started.context.unwrap(), started.span.unwrap());
+                let (context, mut span) = (started.context.unwrap(), started.span);
                 let entered = context.attach();
                 inner();
                 drop(entered);
@@ -137,7 +137,7 @@ fn a_kept_trace_is_not_sampled_for_other_processes() {
     fail(&root);
     drop(root);
     let direct = start_direct(&scene.recorder, Some(caller), Instant::now());
-    direct.span.unwrap().set_status(Status::error(""));
+    direct.span.set_status(Status::error(""));
     let spans = scene.spans();
     assert_eq!(spans.len(), 2);
     for span in &spans {

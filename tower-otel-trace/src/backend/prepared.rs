@@ -42,7 +42,7 @@ pub(super) fn open(
     let start = SpanStart {
         kind: span_kind(request),
         base: &base,
-        remote: remote.as_ref(),
+        remote,
         link,
         at,
     };
@@ -89,7 +89,7 @@ fn resolve<'v>(
 fn start_context(parent: &Parent) -> (Context, Option<SpanContext>, Option<&SpanContext>) {
     match parent {
         Parent::Current => (Context::current(), None, None),
-        Parent::Span(parent) => (Context::current(), Some(span_context(*parent)), None),
+        Parent::Span { base, span } => (base.clone(), Some(span_context(*span)), None),
         Parent::Remote(ExtractedContext::SpanOnly(remote)) => {
             (Context::current(), Some(remote.clone()), None)
         }

@@ -54,8 +54,8 @@ impl RecorderBackend {
 pub struct RecorderSpan {
     // Attached when the span is entered. `None` if there is nothing to attach.
     context: Option<Context>,
-    // `None` if the span is not recorded, or has ended.
-    span: Option<ActiveSpan>,
+    // No span if it is not recorded, or has ended.
+    span: ActiveSpan,
 }
 
 impl StartSpan for RecorderBackend {
@@ -69,17 +69,18 @@ impl StartSpan for RecorderBackend {
         at: Instant,
     ) -> RecorderSpan {
         // A remote span needs no separate context, because the context of the new span replaces it.
-        let remote = match parent {
-            Parent::Span(parent) => span_context(parent),
-            parent => return self.start_below(request, parent, at),
-        };
-        self.start_in(request, Context::current(), (Some(&remote), None), at)
+        match parent {
+            Parent::Span { base, span } => {
+                self.start_in(request, base, (Some(span_context(span)), None), at)
+            }
+            parent => self.start_below(request, parent, at),
+        }
     }
 
     fn disabled(&self, parent: Parent) -> RecorderSpan {
         RecorderSpan {
             context: parent.into_context().0,
-            span: None,
+            span: ActiveSpan::none(),
         }
     }
 
@@ -103,9 +104,7 @@ impl StartSpan for RecorderBackend {
     }
 
     fn end(&self, span: &mut RecorderSpan, at: Instant) {
-        if let Some(span) = span.span.take() {
-            span.end(&self.0, at);
-        }
+        span.span.end(&self.0, at);
     }
 }
 
@@ -118,7 +117,7 @@ impl RecorderBackend {
         parent: Parent,
         at: Instant,
     ) -> RecorderSpan {
-        if let Parent::Remote(ExtractedContext::SpanOnly(remote)) = &parent {
+        if let Parent::Remote(ExtractedContext::SpanOnly(remote)) = parent {
             return self.start_in(request, Context::current(), (Some(remote), None), at);
         }
         let (base, link) = parent.into_context();
@@ -127,12 +126,12 @@ impl RecorderBackend {
     }
 
     /// Starts a span in a context. Its parent is the remote span, else the span of the context.
-    #[inline(never)]
+    #[inline(always)]
     fn start_in(
         &self,
         request: &RequestAttributes<'_, '_>,
         base: Context,
-        (remote, link): (Option<&SpanContext>, Option<&SpanContext>),
+        (remote, link): (Option<SpanContext>, Option<&SpanContext>),
         at: Instant,
     ) -> RecorderSpan {
         let start = SpanStart {
@@ -197,7 +196,7 @@ pub(super) fn write(
 /// Returns the template for the span of a request, if it has one.
 #[inline]
 pub(super) fn template(request: &RequestAttributes<'_, '_>) -> Option<Rc<SpanTemplate>> {
-    templates::get(&request.template_key()?, || new_template(request))
+    templates::get(request.template_key()?, || new_template(request))
 }
 
 /// Creates the template for similar requests. Returns `None` if the name of the span is not cached.
@@ -222,7 +221,7 @@ fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
 impl RecorderSpan {
     #[inline]
     fn attributes(&mut self) -> Option<&mut AttributeBuffer> {
-        self.span.as_mut().and_then(ActiveSpan::attributes)
+        self.span.attributes()
     }
 }
 
@@ -239,7 +238,7 @@ impl OpenSpan for RecorderSpan {
 
     #[inline]
     fn is_held(&self) -> bool {
-        let context = self.span.as_ref().and(self.context.as_ref());
+        let context = self.context.as_ref().filter(|_| self.span.is_some());
         context.is_some_and(|context| !kept::is_sampled(context))
     }
 
@@ -272,13 +271,12 @@ impl OpenSpan for RecorderSpan {
 
     fn fail(&mut self, error: &'static str) {
         self.set(attribute::ERROR_TYPE, LateValue::Static(error));
-        if let Some(span) = &mut self.span {
-            span.set_status(Status::error(""));
-        }
+        self.span.set_status(Status::error(""));
     }
 
     fn context(&self) -> Option<Context> {
-        self.span.as_ref().and(self.context.clone())
+        let context = self.context.as_ref().filter(|_| self.span.is_some());
+        context.cloned()
     }
 }
 

@@ -64,7 +64,7 @@ struct CachedTemplate {
 /// Returns the template of a key. If there is none, `make` creates it when the key misses twice in a row.
 #[inline]
 pub(crate) fn get(
-    key: &TemplateKey<'_>,
+    key: TemplateKey<'_>,
     make: impl FnOnce() -> Option<SpanTemplate>,
 ) -> Option<Rc<SpanTemplate>> {
     let get = |slots: &RefCell<Vec<Slot>>| {
@@ -76,7 +76,7 @@ pub(crate) fn get(
             None => allocate(&mut slots).get_mut(index)?,
         };
         match &slot.cached {
-            Some(cached) if cached.is_for(key) => Some(Rc::clone(&cached.template)),
+            Some(cached) if cached.is_for(&key) => Some(Rc::clone(&cached.template)),
             _ => slot.replace(hash, key, make),
         }
     };
@@ -102,7 +102,7 @@ impl Slot {
     fn replace(
         &mut self,
         hash: u64,
-        key: &TemplateKey<'_>,
+        key: TemplateKey<'_>,
         make: impl FnOnce() -> Option<SpanTemplate>,
     ) -> Option<Rc<SpanTemplate>> {
         let is_second = self.missed.replace(hash) == Some(hash);
@@ -165,7 +165,7 @@ mod tests {
                 attributes: AttributeBuffer::shared(|_| {}),
             })
         };
-        let used = get(key, make).map(|template| template.name.to_owned());
+        let used = get(*key, make).map(|template| template.name.to_owned());
         (used, is_made)
     }
 
