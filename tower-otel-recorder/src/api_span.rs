@@ -6,7 +6,11 @@ use std::{
 };
 
 use crate::{
-    active::ActiveSpan, clock::Timestamp, extras::Extras, keep::handle_attribute, limits::Limits,
+    active::ActiveSpan,
+    clock::Timestamp,
+    extras::Extras,
+    keep::{ListedSpan, handle_attribute},
+    limits::Limits,
     shared::SpanTrace,
 };
 use opentelemetry::{
@@ -21,18 +25,20 @@ pub struct RecorderSpan {
     /// `None` if the span is not recorded, or has ended.
     span: Option<ActiveSpan>,
     trace: SpanTrace,
+    /// Lets children find the trace.
+    _listed: Option<ListedSpan>,
 }
 
 impl RecorderSpan {
-    pub(crate) const fn new(
-        context: SpanContext,
-        span: Option<ActiveSpan>,
-        trace: SpanTrace,
-    ) -> Self {
+    pub(crate) fn new(context: SpanContext, span: Option<ActiveSpan>, trace: SpanTrace) -> Self {
+        let listed = trace
+            .as_ref()
+            .and_then(|trace| ListedSpan::new(&context, trace));
         Self {
             context,
             span,
             trace,
+            _listed: listed,
         }
     }
 
@@ -63,7 +69,7 @@ impl Span for RecorderSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if handle_attribute(&attribute, &self.trace) {
+        if handle_attribute(&attribute, self.trace.as_ref()) {
             return;
         }
         self.change(|extras, limits| extras.attribute(attribute, limits));

@@ -95,9 +95,9 @@ impl RecorderTracer {
                 extras.link(link.span_context, link.attributes, limits);
             });
         }
-        let span = ContextSpan::new(context, Arc::clone(&record.changes), trace);
+        let span = ContextSpan::new(context, Arc::clone(&record.changes));
         StartedSpan {
-            context: Some(span.into_context(base, inherits_trace)),
+            context: Some(span.into_context_of(base, trace, inherits_trace)),
             span: Some(ActiveSpan::new(pooled)),
         }
     }

@@ -6,7 +6,7 @@ use opentelemetry::SpanId;
 
 use super::{
     held_trace::{HeldSpan, HeldTrace, SPAN_BYTES},
-    lookup,
+    lookup::{self, FoundBy},
     rules::KeepReason,
     span_results::{Decision, Ended, Freed, Opened},
 };
@@ -108,9 +108,12 @@ impl Shared {
         if span.parent == SpanId::INVALID || span.parent_is_remote {
             return self.hold_root(span, at);
         }
-        let inherited = base.read(|base| lookup::inherited_trace(base).map(Arc::clone));
-        let is_inherited = inherited.is_some();
-        let trace = inherited.or_else(|| lookup::queried_trace(&base.context()));
+        let found = base
+            .read(|base| lookup::read_trace(base, |trace, found_by| (Arc::clone(trace), found_by)));
+        let (trace, is_inherited) = match found {
+            Some((trace, found_by)) => (Some(trace), found_by == FoundBy::Value),
+            None => (lookup::queried_trace(&base.context()), false),
+        };
         self.hold_child(trace, span).map(|held| HeldSpan {
             is_inherited,
             ..held
