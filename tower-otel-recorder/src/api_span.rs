@@ -30,10 +30,12 @@ pub struct RecorderSpan {
 }
 
 impl RecorderSpan {
-    pub(crate) fn new(context: SpanContext, span: Option<ActiveSpan>, trace: SpanTrace) -> Self {
-        let listed = trace
-            .as_ref()
-            .and_then(|trace| ListedSpan::new(&context, trace));
+    pub(crate) const fn new(
+        context: SpanContext,
+        span: Option<ActiveSpan>,
+        trace: SpanTrace,
+        listed: Option<ListedSpan>,
+    ) -> Self {
         Self {
             context,
             span,

@@ -6,12 +6,15 @@ use opentelemetry::trace::SpanContext;
 
 use super::{
     held_trace::HeldTrace,
-    span_table::{Place, SpanTable},
+    span_table::{PLACES, Place, SpanTable},
 };
 use crate::shared::RecordBox;
 
 /// The number of buckets of the table. It has places for 4096 spans, in about 100 KiB.
 const BUCKETS: usize = 512;
+
+/// The number of places of a bucket for spans of tracers.
+const RESERVED: usize = 2;
 
 /// The table of all recorders in this process. Created when the first span is held.
 static TRACES: OnceLock<SpanTable<HeldTrace<RecordBox>>> = OnceLock::new();
@@ -26,11 +29,29 @@ pub(crate) struct ListedSpan {
 }
 
 impl ListedSpan {
-    /// Returns `None` if there are too many held spans.
+    /// Returns `None` if there are too many held spans. Leaves places for [`with_any_place`](Self::with_any_place).
     #[inline]
     pub(crate) fn new(span: &SpanContext, trace: &Arc<HeldTrace<RecordBox>>) -> Option<Self> {
+        Self::with_places(span, trace, PLACES - RESERVED)
+    }
+
+    /// Lists a span whose trace cannot be a value of its context.
+    #[inline(never)]
+    pub(crate) fn with_any_place(
+        span: &SpanContext,
+        trace: &Arc<HeldTrace<RecordBox>>,
+    ) -> Option<Self> {
+        Self::with_places(span, trace, PLACES)
+    }
+
+    #[inline(always)]
+    fn with_places(
+        span: &SpanContext,
+        trace: &Arc<HeldTrace<RecordBox>>,
+        places: usize,
+    ) -> Option<Self> {
         let traces = TRACES.get_or_init(|| SpanTable::new(BUCKETS));
-        let place = traces.insert(span.span_id(), trace)?;
+        let place = traces.insert(span.span_id(), trace, places)?;
         Some(Self { _place: place })
     }
 }

@@ -16,7 +16,7 @@ use crate::sync::{
 };
 
 /// The number of places in which a span id can be. Their ids are in one cache line.
-const PLACES: usize = 8;
+pub(super) const PLACES: usize = 8;
 
 /// The id of a free place. No span has it.
 const FREE: u64 = 0;
@@ -53,9 +53,14 @@ impl<T> SpanTable<T> {
         }
     }
 
-    /// Adds a span, until the place is dropped. Returns `None` if there is no place for it.
+    /// Adds a span, until the place is dropped. Returns `None` if there is none of the first `places` of its bucket for it.
     #[inline]
-    pub(super) fn insert(&self, span: SpanId, value: &Arc<T>) -> Option<Place<'_, T>> {
+    pub(super) fn insert(
+        &self,
+        span: SpanId,
+        value: &Arc<T>,
+        places: usize,
+    ) -> Option<Place<'_, T>> {
         let new = number(span);
         if new == FREE {
             return None;
@@ -63,7 +68,8 @@ impl<T> SpanTable<T> {
         let is_taken = |id: &AtomicU64| {
             id.load(Relaxed) == FREE && id.compare_exchange(FREE, new, Acquire, Relaxed).is_ok()
         };
-        let (id, place) = self.bucket(span)?.places().find(|(id, _)| is_taken(id))?;
+        let mut places = self.bucket(span)?.places().take(places);
+        let (id, place) = places.find(|(id, _)| is_taken(id))?;
         *lock(place) = Some(Arc::clone(value));
         Some(Place { id, value: place })
     }
@@ -139,7 +145,7 @@ mod tests {
     fn spans_are_found_until_they_are_removed() {
         let table = SpanTable::new(64);
         let spans = 1..=200;
-        let insert = |span| table.insert(SpanId::from(span), &Arc::new(span));
+        let insert = |span| table.insert(SpanId::from(span), &Arc::new(span), PLACES);
         let mut places: Vec<_> = spans.clone().map(|span| insert(span).unwrap()).collect();
         assert!(spans.clone().all(|span| value(&table, span) == Some(span)));
         assert_eq!(value(&table, 201), None);
@@ -152,7 +158,7 @@ mod tests {
     fn a_full_table_has_a_place_after_a_span_is_removed_and_frees_its_value() {
         let table = SpanTable::new(1);
         let shared = Arc::new(7);
-        let insert = |span| table.insert(SpanId::from(span), &shared);
+        let insert = |span| table.insert(SpanId::from(span), &shared, PLACES);
         let places: Vec<_> = (1..=1_000).filter_map(insert).collect();
         assert_eq!((places.len(), Arc::strong_count(&shared)), (PLACES, 9));
         assert_eq!(value(&table, 1_000), None);
@@ -166,7 +172,7 @@ mod tests {
     fn spans_with_the_same_id_are_distinguished_by_their_values() {
         let table = SpanTable::new(1);
         let span = SpanId::from(1);
-        let _places = [2, 3].map(|value| table.insert(span, &Arc::new(value)));
+        let _places = [2, 3].map(|value| table.insert(span, &Arc::new(value), PLACES));
         for wanted in [2, 3] {
             let found = table.find(span, |value| (**value == wanted).then_some(**value));
             assert_eq!(found, Some(wanted));
@@ -176,7 +182,11 @@ mod tests {
     #[test]
     fn an_invalid_id_is_not_inserted() {
         let table = SpanTable::new(1);
-        assert!(table.insert(SpanId::INVALID, &Arc::new(7)).is_none());
+        assert!(
+            table
+                .insert(SpanId::INVALID, &Arc::new(7), PLACES)
+                .is_none()
+        );
         assert_eq!(value(&table, 0), None);
     }
 }

@@ -74,26 +74,6 @@ fn a_trace_holds_a_bounded_number_of_bytes() {
     assert_eq!(all, 201);
 }
 
-/// Most of these roots add their trace to their context, because the table of spans is full.
-#[test]
-fn children_below_many_live_roots_are_kept_with_them() {
-    let scene = scene(rules());
-    let roots: Vec<_> = (0..6_000).map(|_| info_span!("root")).collect();
-    let failed = || roots.iter().step_by(12);
-    for root in failed() {
-        let _entered = root.enter();
-        let api = tracer(&scene.recorder).start("api");
-        let _entered = Context::current_with_span(api).attach();
-        info_span!("child").in_scope(|| drop(info_span!("grandchild")));
-        fail(root);
-    }
-    let count = failed().count();
-    drop(roots);
-    let traces = traces(&scene.spans());
-    assert_eq!(traces.len(), count);
-    assert!(traces.values().all(|spans| *spans == 4));
-}
-
 #[test]
 fn ten_thousand_live_traces_are_bounded_and_leave_room_when_they_end() {
     let scene = scene(rules());
