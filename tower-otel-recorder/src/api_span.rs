@@ -6,7 +6,11 @@ use std::{
 };
 
 use crate::{
-    active::ActiveSpan, clock::Timestamp, extras::Extras, keep::handle_attribute, limits::Limits,
+    active::ActiveSpan,
+    clock::Timestamp,
+    extras::Extras,
+    keep::{ListedSpan, handle_attribute},
+    limits::Limits,
     shared::SpanTrace,
 };
 use opentelemetry::{
@@ -21,6 +25,8 @@ pub struct RecorderSpan {
     /// `None` if the span is not recorded, or has ended.
     span: Option<ActiveSpan>,
     trace: SpanTrace,
+    /// Lets children find the trace.
+    _listed: Option<ListedSpan>,
 }
 
 impl RecorderSpan {
@@ -28,11 +34,13 @@ impl RecorderSpan {
         context: SpanContext,
         span: Option<ActiveSpan>,
         trace: SpanTrace,
+        listed: Option<ListedSpan>,
     ) -> Self {
         Self {
             context,
             span,
             trace,
+            _listed: listed,
         }
     }
 
@@ -63,7 +71,7 @@ impl Span for RecorderSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if handle_attribute(&attribute, &self.trace) {
+        if handle_attribute(&attribute, self.trace.as_ref()) {
             return;
         }
         self.change(|extras, limits| extras.attribute(attribute, limits));

@@ -58,17 +58,15 @@ impl ContextChanges {
 
     /// Prepares the object for the next span. Replaces it if another owner may still change the last span.
     pub(crate) fn renew(this: &mut Arc<Self>) {
-        let limits = this.limits;
-        match Arc::get_mut(this) {
-            Some(this) => {
-                this.state = AtomicU8::new(0);
-                let changes = this.changes.get_mut();
-                let changes = changes.unwrap_or_else(PoisonError::into_inner);
-                changes.extras = None;
-                changes.allowance = None;
-            }
-            None => *this = Arc::new(Self::new(limits)),
-        }
+        let Some(unshared) = Arc::get_mut(this) else {
+            *this = Arc::new(Self::new(this.limits));
+            return;
+        };
+        unshared.state = AtomicU8::new(0);
+        let changes = unshared.changes.get_mut();
+        let changes = changes.unwrap_or_else(PoisonError::into_inner);
+        changes.extras = None;
+        changes.allowance = None;
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {

@@ -10,58 +10,111 @@ use opentelemetry::{
 use crate::{
     changes::ContextChanges,
     extras::Extras,
-    keep::{handle_attribute, with_trace},
+    keep::{HeldTrace, ListedSpan, handle_attribute, with_trace},
     limits::Limits,
-    shared::SpanTrace,
+    shared::{RecordBox, SpanTrace},
 };
 
 /// The span that handlers see in the OpenTelemetry context. Its changes apply until the span ends.
+///
+/// `H` is `()` for a sampled span, which is smaller without a trace.
 #[derive(Debug)]
-pub(crate) struct ContextSpan {
+pub(crate) struct ContextSpan<H> {
     context: SpanContext,
     changes: Arc<ContextChanges>,
-    trace: SpanTrace,
+    held: H,
 }
 
-impl ContextSpan {
-    pub(crate) const fn new(
-        context: SpanContext,
-        changes: Arc<ContextChanges>,
-        trace: SpanTrace,
-    ) -> Self {
+/// The trace of a held span.
+#[derive(Debug)]
+struct Held {
+    trace: Arc<HeldTrace<RecordBox>>,
+    /// Lets children find the trace. `None` if the context has it as a value.
+    _listed: Option<ListedSpan>,
+}
+
+pub(crate) trait SpanHeld {
+    /// Returns the trace of a held span.
+    fn trace(&self) -> Option<&Arc<HeldTrace<RecordBox>>>;
+}
+
+impl SpanHeld for () {
+    fn trace(&self) -> Option<&Arc<HeldTrace<RecordBox>>> {
+        None
+    }
+}
+
+impl SpanHeld for Held {
+    fn trace(&self) -> Option<&Arc<HeldTrace<RecordBox>>> {
+        Some(&self.trace)
+    }
+}
+
+impl ContextSpan<()> {
+    pub(crate) const fn new(context: SpanContext, changes: Arc<ContextChanges>) -> Self {
         Self {
             context,
             changes,
-            trace,
+            held: (),
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
-        match &self.trace {
-            None => self.changes.change(change),
-            Some(trace) => self.changes.change_held(trace, change),
-        }
+    /// Returns a context with the span.
+    #[inline]
+    pub(crate) fn into_context(self, base: &Context) -> Context {
+        base.with_span(self)
     }
 
-    /// Returns a context with the span. If its trace is held, the context has the trace: from `base` if it `inherits_trace`.
-    #[inline(always)]
-    pub(crate) fn into_context(self, base: &Context, inherits_trace: bool) -> Context {
-        match &self.trace {
-            Some(_) if !inherits_trace => self.into_context_with_trace(base),
-            _ => base.with_span(self),
+    /// Returns a context with the span, which is held if there is a trace. Its children find the trace: in `base` if the span
+    /// `inherits_trace`.
+    #[inline]
+    pub(crate) fn into_context_of(
+        self,
+        base: &Context,
+        trace: SpanTrace,
+        inherits_trace: bool,
+    ) -> Context {
+        match trace {
+            None => self.into_context(base),
+            Some(trace) => self.into_context_of_held(base, trace, inherits_trace),
         }
     }
 
     #[inline(never)]
-    fn into_context_with_trace(self, base: &Context) -> Context {
-        match &self.trace {
-            Some(trace) => with_trace(base, trace).with_span(self),
-            None => base.with_span(self),
+    fn into_context_of_held(
+        self,
+        base: &Context,
+        trace: Arc<HeldTrace<RecordBox>>,
+        inherits_trace: bool,
+    ) -> Context {
+        let listed = match inherits_trace {
+            true => None,
+            false => ListedSpan::new(&self.context, &trace),
+        };
+        let is_found = inherits_trace || listed.is_some();
+        let with_trace = (!is_found).then(|| with_trace(base, &trace));
+        let span = ContextSpan {
+            context: self.context,
+            changes: self.changes,
+            held: Held {
+                trace,
+                _listed: listed,
+            },
+        };
+        with_trace.as_ref().unwrap_or(base).with_span(span)
+    }
+}
+
+impl<H: SpanHeld> ContextSpan<H> {
+    fn change(&self, change: impl FnOnce(&mut Extras, &Limits)) {
+        match self.held.trace() {
+            None => self.changes.change(change),
+            Some(trace) => self.changes.change_held(trace, change),
         }
     }
 }
 
-impl Span for ContextSpan {
+impl<H: SpanHeld> Span for ContextSpan<H> {
     fn add_event_with_timestamp<T: Into<Cow<'static, str>>>(
         &mut self,
         name: T,
@@ -81,7 +134,7 @@ impl Span for ContextSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        if handle_attribute(&attribute, &self.trace) {
+        if handle_attribute(&attribute, self.held.trace()) {
             return;
         }
         self.change(|extras, limits| extras.attribute(attribute, limits));

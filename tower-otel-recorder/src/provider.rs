@@ -39,7 +39,7 @@ impl Tracer for RecorderTracer {
     fn build_with_context(&self, builder: SpanBuilder, parent_cx: &Context) -> RecorderSpan {
         let shared = self.shared();
         if shared.pipeline.is_closed() || parent_cx.is_telemetry_suppressed() {
-            return RecorderSpan::new(SpanContext::NONE, None, None);
+            return RecorderSpan::new(SpanContext::NONE, None, None, None);
         }
         let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
         let links = builder.links.as_deref().unwrap_or_default();
@@ -48,18 +48,20 @@ impl Tracer for RecorderTracer {
             (Cow::Borrowed(&*builder.name), attributes)
         });
         let context = sampled.context.clone();
-        let mut held = None;
+        let (mut held, mut listed) = (None, None);
         if !context.is_sampled() {
             held = shared.hold(BaseContext::Context(parent_cx), &sampled, None);
+            (held, listed) = shared.list(&context, held);
             keep::exclude(parent_cx, &context, held.as_ref());
             if held.is_none() {
-                return RecorderSpan::new(context, None, None);
+                return RecorderSpan::new(context, None, None, None);
             }
         }
         let mut pooled = self.record(held.is_none());
         let trace = pooled.set_held(held);
         fill(&mut pooled.record, builder, sampled);
-        RecorderSpan::new(context, Some(ActiveSpan::new(pooled)), trace)
+        let listed = listed.filter(|_| trace.is_some());
+        RecorderSpan::new(context, Some(ActiveSpan::new(pooled)), trace, listed)
     }
 }
 

@@ -206,7 +206,12 @@ impl<T> Queue<T> {
 
     /// Returns a record to the pool of this thread. Frees it if the pool is full.
     pub(crate) fn put_spare(&self, thread: usize, spare: T) {
-        self.put_spares(thread, std::iter::once(spare));
+        if let Some(mut shard) = self.shard(thread)
+            && shard.spare.len() < REFILL
+            && !self.is_closed()
+        {
+            shard.spare.push(spare);
+        }
     }
 
     /// Returns records to the pool of this thread. Frees those that do not fit, without a lock.

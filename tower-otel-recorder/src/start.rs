@@ -155,8 +155,8 @@ fn context_of(
     trace: SpanTrace,
     (base, inherits_trace): (&Context, bool),
 ) -> Context {
-    let span = ContextSpan::new(record.context.clone(), Arc::clone(&record.changes), trace);
-    span.into_context(base, inherits_trace)
+    let span = ContextSpan::new(record.context.clone(), Arc::clone(&record.changes));
+    span.into_context_of(base, trace, inherits_trace)
 }
 
 /// Returns a context like [`context_of`], for a span that is sampled and has no trace state.
@@ -165,5 +165,5 @@ fn context_without_state(record: &SpanRecord, base: &Context) -> Context {
     let ids = &record.context;
     let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
     let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
-    ContextSpan::new(context, Arc::clone(&record.changes), None).into_context(base, false)
+    ContextSpan::new(context, Arc::clone(&record.changes)).into_context(base)
 }

@@ -114,9 +114,10 @@ fn open(recorder: &Recorder, source: Source) -> Box<dyn FnOnce()> {
                 .tracer_with_scope(scope)
                 .start_record(start, name, |record| record.set_static_name("direct"));
             // There is no room for the span.
-            let Some(mut span) = started.span else {
+            let mut span = started.span;
+            if !span.is_some() {
                 return Box::new(|| ());
-            };
+            }
             for _ in 0..15 {
                 span.attributes().unwrap().text("text", &text());
             }

@@ -144,3 +144,13 @@ fn the_bytes_of_a_trace_are_bounded() {
 fn the_bytes_of_a_root_are_freed_once() {
     loom::model(models::the_bytes_of_a_root_are_freed_once);
 }
+
+#[test]
+fn a_span_in_the_table_is_found_until_its_place_is_freed() {
+    loom::model(models::a_span_in_the_table_is_found_until_its_place_is_freed);
+}
+
+#[test]
+fn a_child_on_another_thread_finds_its_parent() {
+    loom::model(models::a_child_on_another_thread_finds_its_parent);
+}

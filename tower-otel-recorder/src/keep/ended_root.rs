@@ -12,6 +12,9 @@ use crate::{
 impl SpanRecord {
     /// Returns whether the status is `Error`.
     pub(super) fn has_failed(&self) -> bool {
+        if !self.has_extras() {
+            return false;
+        }
         let extras = [&self.extras, &self.context_extras];
         let mut statuses = extras.into_iter().flatten().map(|extras| &extras.status);
         // `Ok` is higher than `Error`.
@@ -21,8 +24,11 @@ impl SpanRecord {
 
     /// Returns the time from the start to the end.
     pub(super) fn duration(&self) -> Duration {
-        let extras = [&self.extras, &self.context_extras];
-        let early = extras.into_iter().flatten().find_map(|extras| extras.ended);
+        let early = || {
+            let extras = [&self.extras, &self.context_extras];
+            extras.into_iter().flatten().find_map(|extras| extras.ended)
+        };
+        let early = self.has_extras().then(early).flatten();
         match (self.started, early.map_or(self.ended, Timestamp::System)) {
             (Timestamp::Instant(start), Timestamp::Instant(end)) => {
                 end.saturating_duration_since(start)
@@ -33,5 +39,10 @@ impl SpanRecord {
                 end.duration_since(start).unwrap_or_default()
             }
         }
+    }
+
+    /// Most spans have none.
+    const fn has_extras(&self) -> bool {
+        self.extras.is_some() || self.context_extras.is_some()
     }
 }

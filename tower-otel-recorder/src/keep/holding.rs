@@ -2,11 +2,12 @@
 
 use std::{mem, sync::Arc, time::Instant};
 
-use opentelemetry::SpanId;
+use opentelemetry::{SpanId, trace::SpanContext};
 
 use super::{
     held_trace::{HeldSpan, HeldTrace, SPAN_BYTES},
-    lookup,
+    listed_span::ListedSpan,
+    lookup::{self, FoundBy},
     rules::KeepReason,
     span_results::{Decision, Ended, Freed, Opened},
 };
@@ -108,9 +109,12 @@ impl Shared {
         if span.parent == SpanId::INVALID || span.parent_is_remote {
             return self.hold_root(span, at);
         }
-        let inherited = base.read(|base| lookup::inherited_trace(base).map(Arc::clone));
-        let is_inherited = inherited.is_some();
-        let trace = inherited.or_else(|| lookup::queried_trace(&base.context()));
+        let found = base
+            .read(|base| lookup::read_trace(base, |trace, found_by| (Arc::clone(trace), found_by)));
+        let (trace, is_inherited) = match found {
+            Some((trace, found_by)) => (Some(trace), found_by == FoundBy::Value),
+            None => (lookup::queried_trace(&base.context()), false),
+        };
         self.hold_child(trace, span).map(|held| HeldSpan {
             is_inherited,
             ..held
@@ -166,6 +170,28 @@ impl Shared {
             is_root: false,
             is_inherited: false,
         })
+    }
+
+    /// Lists a held span of a tracer, whose context its caller makes. The span is not held if there is no place for it and its
+    /// parent is only found by its id: its children would need the lock of the span.
+    pub(crate) fn list(
+        &self,
+        span: &SpanContext,
+        held: Option<HeldSpan<RecordBox>>,
+    ) -> (Option<HeldSpan<RecordBox>>, Option<ListedSpan>) {
+        let listed = held
+            .as_ref()
+            .and_then(|held| ListedSpan::with_any_place(span, &held.trace));
+        if let Some(held) = &held
+            && listed.is_none()
+            && !held.is_root
+            && !held.is_inherited
+        {
+            self.cancel_held(held);
+            self.pipeline.counters().not_held(1);
+            return (None, None);
+        }
+        (held, listed)
     }
 
     /// Returns a number that no other recorder has at the same time.

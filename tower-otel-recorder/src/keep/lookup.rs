@@ -7,7 +7,10 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 
-use super::held_trace::{HeldSpan, HeldTrace};
+use super::{
+    held_trace::{HeldSpan, HeldTrace},
+    listed_span,
+};
 use crate::{
     current_context,
     keys::{HELD_TRACE_QUERY, KEEP},
@@ -46,8 +49,8 @@ pub fn keep_trace() {
     }
 }
 
-/// A held trace, as a value in the context of its local root. The contexts of its other spans inherit the value. The context
-/// of a span that is not held has `None` instead.
+/// A held trace, as a value in the context of a span that could not be [listed](listed_span), because there are too many. The
+/// contexts of the spans below inherit the value. The context of a span that is not held has `None` instead.
 ///
 /// A recorder does not make the context of a span that a tracer started. So such a context can have the value of another trace:
 /// of another recorder, or of an outer span. The value applies to spans with the same trace id, except those that the trace
@@ -91,20 +94,39 @@ fn context_trace<'a>(
     trace.as_ref().filter(has_id)
 }
 
-/// Returns the value of a context, if it applies to the span in the context.
-#[inline]
-pub(super) fn inherited_trace(context: &Context) -> Option<&Arc<HeldTrace<RecordBox>>> {
-    let span = context.span();
-    let ids = span.span_context();
-    let trace = context_trace(context, ids)?;
-    let applies = !ids.is_remote() && !ids.is_sampled() && !trace.excludes(ids.span_id());
-    applies.then_some(trace)
+/// How the trace of a span in a context was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FoundBy {
+    Span,
+    /// The trace is a value of the context.
+    Value,
 }
 
-/// Returns the held trace of the span in a context that has no value that applies to the span.
+/// Returns the result of `read` for the held trace of the span in a context. Returns `None` if the span is not
+/// [listed](listed_span) and the context has no value that applies to it. `read` must not run code of the application.
+#[inline]
+pub(super) fn read_trace<R>(
+    context: &Context,
+    read: impl Fn(&Arc<HeldTrace<RecordBox>>, FoundBy) -> R,
+) -> Option<R> {
+    let span = context.span();
+    let ids = span.span_context();
+    if ids.is_remote() || ids.is_sampled() {
+        return None;
+    }
+    let listed = listed_span::read_trace(ids, |trace| read(trace, FoundBy::Span));
+    if listed.is_some() {
+        return listed;
+    }
+    let trace = context_trace(context, ids)?;
+    let applies = !trace.excludes(ids.span_id());
+    applies.then(|| read(trace, FoundBy::Value))
+}
+
+/// Returns the held trace of a span in a context, if [`read_trace`] does not find it.
 ///
-/// A span of a tracer is put in the context by its caller, and the API does not return it. So an attribute is set on it, which
-/// is [handled](handle_attribute) as a query. This takes the lock of the span, which `SpanRef::set_attributes` holds while it
+/// Such a span could not be listed, or is not held. A span of a tracer is put in the context by its caller, and the API does not
+/// return it. So an attribute is set on it, which is [handled](handle_attribute) as a query. This takes the lock of the span, which `SpanRef::set_attributes` holds while it
 /// reads its argument. It can run code of the application, if the span is of another crate.
 pub(super) fn queried_trace(context: &Context) -> SpanTrace {
     let span = context.span();
@@ -131,19 +153,23 @@ pub(crate) fn exclude(base: &Context, span: &SpanContext, held: Option<&HeldSpan
 /// its lock.
 #[inline]
 pub fn is_kept(context: &Context, is_queried: bool) -> Option<bool> {
-    if let Some(trace) = inherited_trace(context) {
-        return Some(trace.is_exported());
+    let found = read_trace(context, |trace, _| trace.is_exported());
+    if found.is_some() {
+        return found;
     }
     let queried = is_queried.then(|| queried_trace(context));
     queried.flatten().map(|trace| trace.is_exported())
 }
 
 /// Handles an attribute of a span of this recorder. Returns `false` if the attribute is to be recorded.
-pub(crate) fn handle_attribute(attribute: &KeyValue, trace: &SpanTrace) -> bool {
+pub(crate) fn handle_attribute(
+    attribute: &KeyValue,
+    trace: Option<&Arc<HeldTrace<RecordBox>>>,
+) -> bool {
     match attribute.key.as_str() {
         HELD_TRACE_QUERY => {
             // The thread may be destroying its thread-locals.
-            _ = QUERY_RESULT.try_with(|result| result.set(trace.clone()));
+            _ = QUERY_RESULT.try_with(|result| result.set(trace.cloned()));
             true
         }
         KEEP => {

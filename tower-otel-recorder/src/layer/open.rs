@@ -189,5 +189,6 @@ fn context_with_span(
     trace: SpanTrace,
 ) -> Context {
     let changes = Arc::clone(&pooled.record.changes);
-    ContextSpan::new(context, changes, trace).into_context(base, pooled.inherits_trace())
+    let span = ContextSpan::new(context, changes);
+    span.into_context_of(base, trace, pooled.inherits_trace())
 }

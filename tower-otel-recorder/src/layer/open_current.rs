@@ -162,15 +162,15 @@ impl SpanRecord {
         }
         let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
         let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
-        let span = ContextSpan::new(context, Arc::clone(&self.changes), None);
+        let span = ContextSpan::new(context, Arc::clone(&self.changes));
         // Without the destructor of the empty context, which does nothing, the compiler writes the new one in place.
-        mem::forget(mem::replace(empty, span.into_context(base, false)));
+        mem::forget(mem::replace(empty, span.into_context(base)));
     }
 
     #[inline(never)]
     fn set_context_with_state(&self, empty: &mut Context, base: &Context) {
         let changes = Arc::clone(&self.changes);
-        let span = ContextSpan::new(self.context.clone(), changes, None);
-        *empty = span.into_context(base, false);
+        let span = ContextSpan::new(self.context.clone(), changes);
+        *empty = span.into_context(base);
     }
 }

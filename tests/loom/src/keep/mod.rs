@@ -14,5 +14,7 @@ mod rate_limit;
 mod rules;
 #[path = "../../../../tower-otel-recorder/src/keep/span_results.rs"]
 mod span_results;
+#[path = "../../../../tower-otel-recorder/src/keep/span_table.rs"]
+mod span_table;
 
 pub mod models;

@@ -12,6 +12,7 @@ use super::{
     rate_limit::RateLimit,
     rules::KeepReason,
     span_results::{Decision, Ended, Opened},
+    span_table::{PLACES, SpanTable},
 };
 use crate::{
     allowance::LendBytes,
@@ -172,4 +173,42 @@ pub fn the_first_change_during_the_end_of_a_held_span_keeps_no_bytes() {
 /// A handler makes the second change of a held span while its owner ends it.
 pub fn another_change_during_the_end_of_a_held_span_keeps_no_bytes() {
     change_held_during_the_end(1);
+}
+
+/// Two spans whose ids belong to the same bucket are inserted and freed.
+pub fn a_span_in_the_table_is_found_until_its_place_is_freed() {
+    let table = Arc::new(SpanTable::new(1));
+    let use_table = |table: &SpanTable<u64>, id| {
+        let span = SpanId::from(id);
+        let found = || table.find(span, |value| Some(**value));
+        let place = table.insert(span, &Arc::new(id), PLACES).unwrap();
+        assert_eq!(found(), Some(id));
+        drop(place);
+        assert_eq!(found(), None);
+    };
+    let other = Arc::clone(&table);
+    let other = thread::spawn(move || use_table(&other, 2));
+    use_table(&table, 1);
+    other.join().unwrap();
+    let insert = |id| table.insert(SpanId::from(id), &Arc::new(id), PLACES);
+    let places: Vec<_> = (1..=9).filter_map(insert).collect();
+    assert_eq!(places.len(), 8);
+}
+
+/// A span starts below another one on another thread, while the place of a third span in their bucket is freed.
+pub fn a_child_on_another_thread_finds_its_parent() {
+    let table = Arc::new(SpanTable::new(1));
+    let ended = table.insert(SpanId::from(1), &Arc::new(1), PLACES).unwrap();
+    let other = Arc::clone(&table);
+    let other = thread::spawn(move || {
+        let place = other.insert(SpanId::from(2), &Arc::new(2), PLACES).unwrap();
+        let child = {
+            let other = Arc::clone(&other);
+            thread::spawn(move || other.find(SpanId::from(2), |value| Some(**value)))
+        };
+        assert_eq!(child.join().unwrap(), Some(2));
+        drop(place);
+    });
+    drop(ended);
+    other.join().unwrap();
 }
