@@ -50,11 +50,10 @@ pub(crate) fn get(method: &str, target: &str) -> Option<&'static str> {
     None
 }
 
-/// Hashes a text. Use the highest bits. Different texts may have the same hash, so a lookup must compare the texts.
+/// Hashes all bytes of a text. Use the highest bits. Different texts may have the same hash, so a lookup must compare the texts.
 #[inline]
 pub(crate) fn hash(text: &[u8], seed: u64) -> u64 {
-    let mut state = seed ^ (text.len() as u64).wrapping_mul(0xa076_1d64_78bd_642f);
-    let mut rest = text;
+    let (mut state, mut rest) = (seed, text);
     while rest.len() > 16
         && let Some((chunk, after)) = rest.split_first_chunk::<16>()
     {
@@ -62,12 +61,19 @@ pub(crate) fn hash(text: &[u8], seed: u64) -> u64 {
         state = mix(state, chunk as u64, (chunk >> 64) as u64);
         rest = after;
     }
-    // Two reads that may overlap cover the remaining bytes.
-    let (first, last) = match (rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
+    hash_ends(rest, state)
+}
+
+/// Hashes the length, the first eight and the last eight bytes of a text, like [`hash`].
+#[inline]
+pub(crate) fn hash_ends(text: &[u8], seed: u64) -> u64 {
+    let state = seed ^ (text.len() as u64).wrapping_mul(0xa076_1d64_78bd_642f);
+    // Two reads that may overlap.
+    let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_ne_bytes(*first), u64::from_ne_bytes(*last)),
         _ => {
             let word = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
-            (rest.iter().fold(0, word), 0)
+            (text.iter().fold(0, word), 0)
         }
     };
     mix(state, first, last)

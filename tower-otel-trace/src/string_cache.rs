@@ -6,7 +6,7 @@ use std::{array, cell::RefCell, net::IpAddr, sync::Arc};
 
 use opentelemetry::StringValue;
 
-use crate::span_name_cache::hash;
+use crate::span_name_cache::hash_ends;
 
 /// The number of cached texts per thread, and of cached addresses.
 const SLOTS: usize = 32;
@@ -50,7 +50,7 @@ pub(crate) fn text(text: &str) -> StringValue {
     }
     let cached = TEXTS.try_with(|texts| {
         let mut texts = texts.try_borrow_mut().ok()?;
-        let slot = (hash(text.as_bytes(), 0) >> 56) as usize;
+        let slot = (hash_ends(text.as_bytes(), 0) >> 56) as usize;
         texts
             .get(slot, |cached| **cached == *text, || Arc::from(text))
             .cloned()

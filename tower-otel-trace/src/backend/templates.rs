@@ -92,7 +92,7 @@ fn allocate(slots: &mut Vec<Slot>) -> &mut [Slot] {
 impl TemplateKey<'_> {
     #[inline]
     fn hash(&self) -> u64 {
-        let seed = span_name_cache::hash(self.host, self.method.len() as u64);
+        let seed = span_name_cache::hash_ends(self.host, self.method.len() as u64);
         span_name_cache::hash(self.route.unwrap_or_default().as_bytes(), seed)
     }
 }
