@@ -34,8 +34,12 @@ pub(crate) struct EndKey<'a> {
 pub(crate) struct OwnedEndKey {
     /// Start, status and reason in [one word](EndKey::packed).
     packed: u64,
-    /// Whether the fields below are absent.
-    has_no_more: bool,
+    /// The values that the keys of most exchanges do not have. Boxed, so that other keys use fewer cache lines.
+    more: Option<Box<MoreEndKey>>,
+}
+
+#[derive(Debug)]
+struct MoreEndKey {
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
@@ -47,7 +51,7 @@ impl OwnedEndKey {
     #[inline]
     pub(crate) fn is_plain(&self, start: EntryIndex, status: StatusCode) -> bool {
         self.packed == u64::from(status.as_u16()) << 32 | u64::from(start.number())
-            && self.has_no_more
+            && self.more.is_none()
     }
 }
 
@@ -72,28 +76,42 @@ impl Query for EndKey<'_> {
     #[inline(always)]
     fn matches(&self, key: &OwnedEndKey) -> bool {
         self.packed() == key.packed
-            && self.version == key.version
-            && self.error_type == key.error_type
-            && self.route == key.route.as_deref()
-            && self.custom == key.custom
+            && match &key.more {
+                None => self.has_no_more(),
+                Some(more) => {
+                    self.version == more.version
+                        && self.error_type == more.error_type
+                        && self.route == more.route.as_deref()
+                        && self.custom == more.custom
+                }
+            }
     }
 
     fn to_key(&self) -> OwnedEndKey {
         OwnedEndKey {
             packed: self.packed(),
-            has_no_more: self.error_type.is_none()
-                && self.version.is_none()
-                && self.route.is_none()
-                && self.custom == CustomValuesRef::Empty,
-            error_type: self.error_type,
-            version: self.version,
-            route: self.route.map(Into::into),
-            custom: self.custom,
+            more: (!self.has_no_more()).then(|| {
+                Box::new(MoreEndKey {
+                    error_type: self.error_type,
+                    version: self.version,
+                    route: self.route.map(Into::into),
+                    custom: self.custom,
+                })
+            }),
         }
     }
 }
 
 impl<'a> EndKey<'a> {
+    /// Returns whether the key has only a start, a status and a reason.
+    #[inline]
+    fn has_no_more(&self) -> bool {
+        self.error_type.is_none()
+            && self.version.is_none()
+            && self.route.is_none()
+            && self.custom == CustomValuesRef::Empty
+    }
+
     /// Returns start, status and reason in one word, which differs if one of them differs.
     #[inline]
     fn packed(&self) -> u64 {

@@ -12,12 +12,12 @@ use crate::{dimensions::Dimensions, handle_cache::Query};
 
 /// The part of a series' key from the request. It is borrowed from the request, or owned by a table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StartKey<M, T> {
+pub(crate) struct StartKey<M, T, E> {
     /// The method. A table contains only known methods.
     pub(crate) method: Option<M>,
     /// The matched route of a server.
     pub(crate) route: Option<T>,
-    pub(crate) endpoint: Option<EndpointKey<T>>,
+    pub(crate) endpoint: Option<E>,
 }
 
 /// Host, port, scheme and version. Recorded for clients, and for servers if an option is set.
@@ -31,9 +31,10 @@ pub(crate) struct EndpointKey<T> {
     pub(crate) version: Option<Version>,
 }
 
-pub(crate) type BorrowedStartKey<'a> = StartKey<&'a Method, &'a str>;
+pub(crate) type BorrowedStartKey<'a> = StartKey<&'a Method, &'a str, EndpointKey<&'a str>>;
 
-pub(crate) type OwnedStartKey = StartKey<Method, Box<str>>;
+/// The endpoint is boxed, so that a key without one uses fewer cache lines.
+pub(crate) type OwnedStartKey = StartKey<Method, Box<str>, Box<EndpointKey<Box<str>>>>;
 
 impl Hash for BorrowedStartKey<'_> {
     #[inline]
@@ -144,11 +145,13 @@ impl Query for BorrowedStartKey<'_> {
         StartKey {
             method: self.method.cloned(),
             route: self.route.map(Into::into),
-            endpoint: self.endpoint.map(|endpoint| EndpointKey {
-                host: endpoint.host.map(Into::into),
-                port: endpoint.port,
-                scheme: endpoint.scheme,
-                version: endpoint.version,
+            endpoint: self.endpoint.map(|endpoint| {
+                Box::new(EndpointKey {
+                    host: endpoint.host.map(Into::into),
+                    port: endpoint.port,
+                    scheme: endpoint.scheme,
+                    version: endpoint.version,
+                })
             }),
         }
     }

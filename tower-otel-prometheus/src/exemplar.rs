@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::sync::{
     Mutex, OnceLock,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 /// The ids of a span that is exported.
@@ -29,8 +29,14 @@ pub(crate) struct Exemplar {
 ///
 /// A slot is due (may be written) while it is empty, and again after a scrape has read it. The current span is read
 /// only if the slot of the sample's bucket is due, so most samples cost one atomic load.
+///
+/// The fields are in this order, because a histogram has the first two on the cache line that each sample changes.
+#[repr(C)]
 pub(crate) struct Exemplars {
-    source: SpanSource,
+    /// A bit for each of the first slots, and one for all others: whether a slot may be due. Zero without a source.
+    due: AtomicU64,
+    /// `None` if the histogram has no exemplars.
+    source: Option<SpanSource>,
     buckets: usize,
     /// Allocated by the first exemplar: about 60 bytes per bucket.
     slots: OnceLock<Box<[ExemplarSlot]>>,
@@ -42,8 +48,9 @@ struct ExemplarSlot {
 }
 
 impl Exemplars {
-    pub(crate) fn new(source: SpanSource, buckets: usize) -> Self {
+    pub(crate) fn new(source: Option<SpanSource>, buckets: usize) -> Self {
         Self {
+            due: AtomicU64::new(source.map_or(0, |_| u64::MAX)),
             source,
             buckets,
             slots: OnceLock::new(),
@@ -54,15 +61,20 @@ impl Exemplars {
     /// sample that finds the slot locked is not stored.
     #[inline]
     pub(crate) fn offer(&self, bucket: usize, value: f64) {
-        let slot = self.slots.get().and_then(|slots| slots.get(bucket));
-        if slot.is_none_or(|slot| slot.is_due.load(Relaxed)) {
+        if self.due.load(Relaxed) & bit(bucket) != 0 {
             self.store(bucket, value);
         }
     }
 
     #[cold]
     fn store(&self, bucket: usize, value: f64) {
-        let Some(span) = (self.source)() else { return };
+        let slot = self.slots.get().and_then(|slots| slots.get(bucket));
+        if slot.is_some_and(|slot| !slot.is_due.load(Relaxed)) {
+            return;
+        }
+        let Some(span) = self.source.and_then(|source| source()) else {
+            return;
+        };
         let slots = self.slots.get_or_init(|| {
             let slot = |_| ExemplarSlot {
                 is_due: AtomicBool::new(true),
@@ -79,8 +91,11 @@ impl Exemplars {
                 value,
                 at: SystemTime::now(),
             });
-            // The flag is cleared under the lock. Otherwise a scrape could mark the slot as due before.
+            // The flags are cleared under the lock. Otherwise a scrape could mark the slot as due before.
             slot.is_due.store(false, Relaxed);
+            if bucket < SHARED_BIT {
+                self.due.fetch_and(!bit(bucket), Relaxed);
+            }
         }
     }
 
@@ -89,8 +104,18 @@ impl Exemplars {
         let slot = self.slots.get()?.get(bucket)?;
         let exemplar = slot.exemplar.lock().ok()?;
         slot.is_due.store(true, Relaxed);
+        self.due.fetch_or(bit(bucket), Relaxed);
         *exemplar
     }
+}
+
+/// The bit of all slots from this one on. It is never cleared.
+const SHARED_BIT: usize = 63;
+
+/// Returns the bit of a slot in [`Exemplars::due`].
+#[inline]
+fn bit(bucket: usize) -> u64 {
+    1 << bucket.min(SHARED_BIT)
 }
 
 #[cfg(test)]
@@ -115,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_bucket_has_the_first_sample_of_an_exported_span_after_each_read() {
-        let exemplars = Exemplars::new(current_span, 2);
+        let exemplars = Exemplars::new(Some(current_span), 2);
         let value = |bucket| {
             let exemplar = exemplars.read(bucket)?;
             Some((exemplar.value, exemplar.span.span_id[0]))
@@ -139,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_sample_looks_for_a_span_only_if_its_slot_is_due() {
-        let exemplars = Exemplars::new(current_span, 1);
+        let exemplars = Exemplars::new(Some(current_span), 1);
         CURRENT.set(Some(1));
         (0..100).for_each(|_| exemplars.offer(0, 1.0));
         assert_eq!(LOOKUPS.get(), 1);
@@ -149,8 +174,28 @@ mod tests {
     }
 
     #[test]
+    fn each_of_many_buckets_has_its_own_exemplar() {
+        let exemplars = Exemplars::new(Some(current_span), 100);
+        CURRENT.set(Some(1));
+        for round in 0..3 {
+            for bucket in 0..100 {
+                let value = f64::from(round * 1_000 + bucket);
+                let bucket = usize::try_from(bucket).unwrap();
+                exemplars.offer(bucket, value);
+                exemplars.offer(bucket, -1.0);
+                assert_eq!(LOOKUPS.get(), u32::try_from(bucket).unwrap() + 1);
+                assert_eq!(exemplars.read(bucket).unwrap().value, value);
+            }
+            LOOKUPS.set(0);
+        }
+        let without = Exemplars::new(None, 100);
+        without.offer(0, 1.0);
+        assert!(without.read(0).is_none());
+    }
+
+    #[test]
     fn a_sample_does_not_wait_for_a_scrape() {
-        let exemplars = Exemplars::new(current_span, 1);
+        let exemplars = Exemplars::new(Some(current_span), 1);
         CURRENT.set(Some(1));
         exemplars.offer(0, 1.0);
         exemplars.read(0).unwrap();

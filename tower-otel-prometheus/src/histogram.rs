@@ -12,58 +12,54 @@ use crate::{
 
 /// A histogram that counts every sample in exactly one bucket, without a lock.
 ///
-/// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, in whole cache lines, and the
-/// boundaries, which all series of a name share. Recording changes these words in place.
+/// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, and the boundaries, which all series
+/// of a name share. Recording changes these words in place.
 ///
 /// `Relaxed` is sufficient: a read-modify-write of one atomic is never lost, no word is ordered
 /// relative to another, and joining a thread makes everything it recorded visible.
 ///
 /// A NaN is dropped, because it fits no bucket and would turn the sum into NaN. An infinity is
 /// counted in the first or the last bucket and is not added to the sum.
+///
+/// The fields are in this order, so that most samples use one cache line: threads contend for each line that a sample changes,
+/// and with many series a line is rarely in the CPU cache.
+#[repr(C, align(64))]
 pub(crate) struct AtomicHistogram {
     boundaries: Arc<[f64]>,
-    /// The sum, as the bits of an `f64`, then one bucket per boundary and one for larger samples. Not cumulative. The sum
-    /// and the first buckets are on one line, because threads contend for each line that a sample changes.
-    words: Box<[CacheLine]>,
-    native: Option<NativeBuckets>,
-    exemplars: Option<Exemplars>,
+    native: Option<Box<NativeBuckets>>,
+    /// The sum, as the bits of an `f64`.
+    sum: AtomicU64,
+    /// The first buckets. There is one bucket per boundary and one for larger samples. Not cumulative.
+    first: [AtomicU64; FIRST],
+    exemplars: Exemplars,
+    /// The other buckets.
+    others: Box<[AtomicU64]>,
 }
 
-/// The number of words of a cache line.
-const WORDS: usize = 8;
-
-#[repr(align(64))]
-struct CacheLine([AtomicU64; WORDS]);
-
-impl CacheLine {
-    fn new() -> Self {
-        Self(array::from_fn(|_| AtomicU64::new(0)))
-    }
-
-    /// Returns the number of lines of a sum and this number of buckets.
-    const fn count(buckets: usize) -> usize {
-        (1 + buckets).div_ceil(WORDS)
-    }
-}
+/// The number of buckets on the line of the sum.
+const FIRST: usize = 2;
 
 impl AtomicHistogram {
     /// Creates a histogram with ascending `boundaries`. It has native buckets if `native` is set, and
     /// exemplars if `spans` is set.
     pub(crate) fn new(boundaries: Arc<[f64]>, native: bool, spans: Option<SpanSource>) -> Self {
+        let zero = |_| AtomicU64::new(0);
         Self {
-            exemplars: spans.map(|source| Exemplars::new(source, boundaries.len() + 1)),
-            words: (0..CacheLine::count(boundaries.len() + 1))
-                .map(|_| CacheLine::new())
-                .collect(),
-            native: native.then(|| NativeBuckets::new(&boundaries)),
+            exemplars: Exemplars::new(spans, boundaries.len() + 1),
+            sum: AtomicU64::new(0),
+            first: array::from_fn(zero),
+            others: (FIRST..=boundaries.len()).map(zero).collect(),
+            native: native.then(|| NativeBuckets::new(&boundaries).into()),
             boundaries,
         }
     }
 
-    /// Returns the sum, or the bucket before this index.
     #[inline]
-    fn word(&self, index: usize) -> Option<&AtomicU64> {
-        self.words.get(index / WORDS)?.0.get(index % WORDS)
+    fn bucket(&self, index: usize) -> Option<&AtomicU64> {
+        match self.first.get(index) {
+            Some(bucket) => Some(bucket),
+            None => self.others.get(index - FIRST),
+        }
     }
 
     /// Returns the approximate size of a histogram in bytes, with an exemplar in every bucket.
@@ -75,7 +71,7 @@ impl AtomicHistogram {
             0
         };
         let exemplars = if has_exemplars { 60 * buckets } else { 0 };
-        size_of::<Self>() + size_of::<CacheLine>() * CacheLine::count(buckets) + native + exemplars
+        size_of::<Self>() + size_of::<AtomicU64>() * buckets + native + exemplars
     }
 
     fn add(&self, value: f64, times: usize) {
@@ -85,20 +81,16 @@ impl AtomicHistogram {
         // A linear search from below: most samples are in the first few buckets.
         let index = self.boundaries.iter().position(|upper| value <= *upper);
         let index = index.unwrap_or(self.boundaries.len());
-        if let Some(bucket) = self.word(index + 1) {
+        if let Some(bucket) = self.bucket(index) {
             bucket.fetch_add(times as u64, Relaxed);
         }
-        if let Some(exemplars) = &self.exemplars {
-            exemplars.offer(index, value);
-        }
+        self.exemplars.offer(index, value);
         if let Some(native) = &self.native {
             native.add(value, times as u64);
         }
-        if value.is_finite()
-            && let Some(sum) = self.word(0)
-        {
+        if value.is_finite() {
             let amount = value * times as f64;
-            let _ = sum.fetch_update(Relaxed, Relaxed, |bits| {
+            let _ = self.sum.fetch_update(Relaxed, Relaxed, |bits| {
                 Some((f64::from_bits(bits) + amount).to_bits())
             });
         }
@@ -106,12 +98,12 @@ impl AtomicHistogram {
 
     /// Returns the exemplar of a bucket by its index. The next sample in the bucket may replace it.
     pub(crate) fn exemplar(&self, bucket: usize) -> Option<Exemplar> {
-        self.exemplars.as_ref()?.read(bucket)
+        self.exemplars.read(bucket)
     }
 
     /// Returns the counts of the native buckets, if there are any.
     pub(crate) fn native(&self) -> Option<NativeSnapshot> {
-        self.native.as_ref().map(NativeBuckets::snapshot)
+        Some(self.native.as_ref()?.snapshot())
     }
 
     pub(crate) fn boundaries(&self) -> &[f64] {
@@ -121,8 +113,8 @@ impl AtomicHistogram {
     /// Returns the number of samples up to each boundary, and the total as the last item. Every
     /// bucket is read once, so the items never descend while other threads record.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        let words = self.words.iter().flat_map(|line| &line.0);
-        let buckets = words.skip(1).take(self.boundaries.len() + 1);
+        let buckets = self.first.iter().chain(&self.others);
+        let buckets = buckets.take(self.boundaries.len() + 1);
         buckets.scan(0_u64, |total, bucket| {
             *total = total.saturating_add(bucket.load(Relaxed));
             Some(*total)
@@ -132,7 +124,7 @@ impl AtomicHistogram {
     /// Returns the sum of the finite samples. It may differ from the buckets by samples that other threads
     /// record at the same time.
     pub(crate) fn sum(&self) -> f64 {
-        f64::from_bits(self.word(0).map_or(0, |sum| sum.load(Relaxed)))
+        f64::from_bits(self.sum.load(Relaxed))
     }
 }
 

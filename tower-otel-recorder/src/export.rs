@@ -144,9 +144,9 @@ mod tests {
         let mut record = record();
         record.set_static_name("static");
         assert_eq!(span(&mut record).name, "static");
-        record.set_name("copied");
+        record.set_name("copied", None);
         assert_eq!(span(&mut record).name, "copied");
-        record.set_name("copied");
+        record.set_name("copied", None);
         record.change(|extras, limits| extras.name("changed".into(), limits));
         assert_eq!(span(&mut record).name, "changed");
     }
@@ -155,7 +155,7 @@ mod tests {
     fn a_cleared_record_has_nothing_of_the_last_span() {
         let mut record = record();
         record.attributes().text("secret", "secret");
-        record.set_name("secret");
+        record.set_name("secret", None);
         record.start_attributes = 1;
         record.change(|extras, limits| extras.attribute(KeyValue::new("secret", true), limits));
         record.changes.end_early(SystemTime::UNIX_EPOCH);

@@ -73,7 +73,7 @@ fn fill(record: &mut SpanRecord, span: SpanBuilder, sampled: SampledSpan) {
     record.kind = span.span_kind.unwrap_or(SpanKind::Internal);
     match span.name {
         Cow::Borrowed(name) => record.set_static_name(name),
-        Cow::Owned(name) => record.set_name(&name),
+        Cow::Owned(name) => record.set_name(&name, None),
     }
     for attribute in span.attributes.unwrap_or_default() {
         record.change(|extras, limits| extras.attribute(attribute, limits));

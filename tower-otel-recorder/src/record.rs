@@ -97,10 +97,15 @@ impl SpanRecord {
         self.name = Name::Static(name);
     }
 
-    /// Sets the name to a copied text.
+    /// Sets the name to a copied text. If there is a target, the name ends with a space and the target.
     #[inline]
-    pub fn set_name(&mut self, name: &str) {
-        if let Some(name) = self.attributes.texts().store_name(name) {
+    pub fn set_name(&mut self, name: &str, target: Option<&str>) {
+        let texts = self.attributes.texts();
+        let name = match target {
+            Some(target) => texts.store_name_and_target(name, target),
+            None => texts.store_name(name),
+        };
+        if let Some(name) = name {
             self.name = Name::Text(name);
         }
     }

@@ -91,6 +91,23 @@ impl TextStore {
         self.store_up_to(name, NAME_LENGTH)
     }
 
+    /// Copies a name and its target, separated by a space, like [`store_name`](Self::store_name).
+    #[inline]
+    pub(crate) fn store_name_and_target(&mut self, name: &str, target: &str) -> Option<TextRange> {
+        let length = name.len() + 1 + target.len();
+        if length > NAME_LENGTH || length > self.room() {
+            return self.store_name(&[name, " ", target].concat());
+        }
+        let start = self.texts.len();
+        for part in [name, " ", target] {
+            self.texts.push_str(part);
+        }
+        Some(TextRange {
+            start,
+            end: self.texts.len(),
+        })
+    }
+
     #[inline]
     fn store_up_to(&mut self, text: &str, length: usize) -> Option<TextRange> {
         let start = self.texts.len();
@@ -337,6 +354,28 @@ mod tests {
         }
         // A text that is needed for a panic has the same limits.
         assert!(store(100, 20).store_debug(&Panics).is_none());
+    }
+
+    #[test]
+    fn a_name_and_its_target_have_the_limits_of_their_joined_text() {
+        let long = "x".repeat(NAME_LENGTH);
+        for (target, bytes) in [
+            ("/a", 6),
+            ("/a", 5),
+            ("", 4),
+            ("\u{e9}", 100),
+            (&*long, 2 * NAME_LENGTH),
+            (&*long, NAME_LENGTH),
+            (&*long, NAME_LENGTH - 1),
+        ] {
+            let (mut joined, mut parts) = (store(1, bytes), store(1, bytes));
+            let name = joined.store_name(&format!("GET {target}"));
+            let name = name.map(|range| joined.get(range));
+            let stored = parts.store_name_and_target("GET", target);
+            let stored = stored.map(|range| parts.get(range));
+            assert_eq!(stored, name, "{} {bytes}", target.len());
+            assert_eq!(parts.dropped(), joined.dropped());
+        }
     }
 
     #[test]

@@ -136,8 +136,14 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     /// Resolves the name and the attributes that are computed from the request.
     #[inline(always)]
     pub(crate) fn resolve(&self) -> ResolvedAttributes<'_> {
+        self.resolve_with_name(self.name())
+    }
+
+    /// Resolves the attributes that are computed from the request.
+    #[inline(always)]
+    pub(crate) fn resolve_with_name<'v>(&'v self, name: SpanName<'v>) -> ResolvedAttributes<'v> {
         ResolvedAttributes {
-            name: self.name(),
+            name,
             query: self.query(),
             url: self.url(),
             server: self.info.server(self.config.kind, &self.config.http),
@@ -151,17 +157,23 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         if self.protocol == Protocol::Grpc {
             return SpanName::Text(Cow::Borrowed(rpc::span_name(self.grpc_method())));
         }
-        let Some(route) = self.route().filter(|route| !route.is_empty()) else {
+        let Some((method, route)) = self.method_and_route() else {
             return match self.standard_method() {
                 Some(method) => SpanName::Static(method, None),
                 None => SpanName::Text(span_name(self.known_method, None)),
             };
         };
-        let method = span_name(self.known_method, None);
         match span_name_cache::get(&method, route) {
             Some(name) => SpanName::Static(name, name.get(method.len() + 1..)),
             None => SpanName::Text(span_name(self.known_method, Some(route))),
         }
+    }
+
+    /// Returns the parts of the name `{method} {route}`, or `None` for another name.
+    #[inline(always)]
+    pub(crate) fn method_and_route(&self) -> Option<(Cow<'a, str>, &str)> {
+        let route = self.route().filter(|route| !route.is_empty())?;
+        (self.protocol == Protocol::Http).then(|| (span_name(self.known_method, None), route))
     }
 
     /// Returns the method, if it is both a standard one and known.

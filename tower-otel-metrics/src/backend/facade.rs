@@ -20,13 +20,14 @@ const METADATA: Metadata<'static> =
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FacadeMetrics(());
 
-/// The instruments of one series that record the end of an exchange.
+/// The instruments of one series that record the end of an exchange. A counter that the layer does not have records nothing.
 #[derive(Clone, Debug)]
 pub struct FacadeOutcome {
-    requests: Option<Counter>,
+    requests: Counter,
     duration: Histogram,
-    aborted: Option<Counter>,
-    sizes: Option<(Histogram, Histogram)>,
+    aborted: Counter,
+    /// Boxed, so that series without sizes use fewer cache lines.
+    sizes: Option<Box<(Histogram, Histogram)>>,
 }
 
 /// A gauge of exchanges that have not ended.
@@ -83,19 +84,21 @@ impl MakeInstruments for FacadeMetrics {
         metrics::with_recorder(|recorder| {
             let histogram = |metric| recorder.register_histogram(&key(metric), &METADATA);
             FacadeOutcome {
-                requests: metrics.requests.as_ref().map(|counter| {
-                    let key = Key::from_parts(counter.name.clone(), with_status);
-                    recorder.register_counter(&key, &METADATA)
-                }),
-                duration: histogram(&metrics.duration),
-                aborted: metrics
-                    .aborted
+                requests: metrics
+                    .requests
                     .as_ref()
-                    .map(|counter| recorder.register_counter(&key(counter), &METADATA)),
+                    .map_or(Counter::noop(), |counter| {
+                        let key = Key::from_parts(counter.name.clone(), with_status);
+                        recorder.register_counter(&key, &METADATA)
+                    }),
+                duration: histogram(&metrics.duration),
+                aborted: metrics.aborted.as_ref().map_or(Counter::noop(), |counter| {
+                    recorder.register_counter(&key(counter), &METADATA)
+                }),
                 sizes: metrics
                     .sizes
                     .as_ref()
-                    .map(|(request, response)| (histogram(request), histogram(response))),
+                    .map(|(request, response)| (histogram(request), histogram(response)).into()),
             }
         })
     }
@@ -136,14 +139,12 @@ impl OutcomeInstruments for FacadeOutcome {
     // Inlined, because a call would copy the sample.
     #[inline(always)]
     fn record(&self, sample: Sample) {
-        if let Some(requests) = &self.requests {
-            requests.increment(1);
-        }
+        self.requests.increment(1);
         self.duration.record(sample.seconds);
-        if let (Some(aborted), true) = (&self.aborted, sample.aborted) {
-            aborted.increment(1);
+        if sample.aborted {
+            self.aborted.increment(1);
         }
-        if let Some((request, response)) = &self.sizes {
+        if let Some((request, response)) = self.sizes.as_deref() {
             if let Some(bytes) = sample.sent {
                 request.record(bytes as f64);
             }

@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_span_is_exported_as_if_it_had_not_been_copied() {
         let mut record = SpanRecord::new(Limits::default());
-        record.set_name("name");
+        record.set_name("name", None);
         record.attributes().int("start", 1);
         record.start_attributes = record.attributes.len();
         record.change(|extras, limits| extras.attribute(KeyValue::new("extra", 2), limits));

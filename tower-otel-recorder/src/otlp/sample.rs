@@ -353,7 +353,7 @@ impl RandomBytes<'_> {
         record.started = self.timestamp(now);
         record.ended = self.timestamp(now);
         match self.below(3) {
-            0 => record.set_name(&self.text()),
+            0 => record.set_name(&self.text(), None),
             1 => record.set_static_name(self.fixed_text()),
             _ => {}
         }

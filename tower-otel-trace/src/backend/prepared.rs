@@ -9,7 +9,7 @@ use tracing::{Dispatch, dispatcher};
 
 use super::{
     fields::SpanCallsite,
-    recorder::{sampler_input, span_kind, template, write},
+    recorder::{sampler_input, span_kind, template, write_resolved, write_template},
     templates::SpanTemplate,
 };
 use crate::{
@@ -48,12 +48,20 @@ pub(super) fn open(
     };
     let template = template(request);
     let template = template.as_deref();
+    let resolved = resolve(request, template);
     layer.open(
         callsite.metadata,
         start,
         || sampler_input(request),
-        |record| write(request, template, record),
-        || create(&resolve(request, template)),
+        |record| {
+            let query = resolved.query.as_deref();
+            let is_written =
+                template.is_some_and(|template| write_template(request, template, query, record));
+            if !is_written {
+                write_resolved(request, &resolved, record);
+            }
+        },
+        || create(&resolved),
     )
 }
 

@@ -30,7 +30,7 @@ use crate::{
     attributes::{self, AttributeSink},
     connection, kept,
     parent::{Parent, span_context},
-    request::{RequestAttributes, SpanName},
+    request::{RequestAttributes, ResolvedAttributes, SpanName},
 };
 
 /// The scope of all layers. There is only one, because the recorder reuses records: with two scopes, a record that changes
@@ -173,24 +173,58 @@ pub(super) fn sampler_input(
 
 /// Writes the name and the attributes that are known when a span starts.
 #[inline]
-pub(super) fn write(
+fn write(
     request: &RequestAttributes<'_, '_>,
     template: Option<&SpanTemplate>,
     record: &mut SpanRecord,
 ) {
-    if let Some(template) = template
-        && record.set_template(template.name, &template.attributes)
-    {
-        let query = request.query();
-        attributes::http_server_own(request, query.as_deref(), record.attributes());
-        return;
+    let is_written = template.is_some_and(|template| {
+        write_template(request, template, request.query().as_deref(), record)
+    });
+    if !is_written {
+        write_all(request, record);
     }
-    let resolved = request.resolve();
+}
+
+/// Writes the name and the attributes of a template, and those of the request. Returns `false` and writes nothing if they could
+/// exceed a limit.
+#[inline]
+pub(super) fn write_template(
+    request: &RequestAttributes<'_, '_>,
+    template: &SpanTemplate,
+    query: Option<&str>,
+    record: &mut SpanRecord,
+) -> bool {
+    let fits = record.set_template(template.name, &template.attributes);
+    if fits {
+        attributes::http_server_own(request, query, record.attributes());
+    }
+    fits
+}
+
+/// Writes the parts of the name without looking for a cached name, which would cost more than to copy them.
+#[inline(never)]
+fn write_all(request: &RequestAttributes<'_, '_>, record: &mut SpanRecord) {
+    let Some((method, route)) = request.method_and_route() else {
+        return write_resolved(request, &request.resolve(), record);
+    };
+    record.set_name(&method, Some(route));
+    let resolved = request.resolve_with_name(SpanName::Text(method));
+    attributes::visit(request, &resolved, record.attributes());
+}
+
+/// Writes a resolved name and the attributes that are known when a span starts.
+#[inline(never)]
+pub(super) fn write_resolved(
+    request: &RequestAttributes<'_, '_>,
+    resolved: &ResolvedAttributes<'_>,
+    record: &mut SpanRecord,
+) {
     match &resolved.name {
         SpanName::Static(name, _) => record.set_static_name(name),
-        SpanName::Text(name) => record.set_name(name),
+        SpanName::Text(name) => record.set_name(name, None),
     }
-    attributes::visit(request, &resolved, record.attributes());
+    attributes::visit(request, resolved, record.attributes());
 }
 
 /// Returns the template for the span of a request, if it has one.

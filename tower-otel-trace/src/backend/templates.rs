@@ -7,7 +7,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use http::Version;
 use tower_otel_recorder::AttributeBuffer;
 
-use crate::span_name_cache::hash_ends;
+use crate::span_name_cache;
 
 const SLOTS: usize = 256;
 
@@ -92,8 +92,8 @@ fn allocate(slots: &mut Vec<Slot>) -> &mut [Slot] {
 impl TemplateKey<'_> {
     #[inline]
     fn hash(&self) -> u64 {
-        let seed = hash_ends(self.host, self.method.len() as u64);
-        hash_ends(self.route.unwrap_or_default().as_bytes(), seed >> 8)
+        let seed = span_name_cache::hash_ends(self.host, self.method.len() as u64);
+        span_name_cache::hash(self.route.unwrap_or_default().as_bytes(), seed)
     }
 }
 
