@@ -96,10 +96,36 @@ where
         let Some(mut inner) = this.inner.as_pin_mut() else {
             return Poll::Ready(None);
         };
-        match this.guard.is_open() {
-            false => inner.poll_frame(cx),
-            true => poll_open(&mut inner, this.guard, (*this.expected, this.seen), cx),
+        if !this.guard.is_open() {
+            return inner.poll_frame(cx);
         }
+        let (expected, seen) = (*this.expected, this.seen);
+        this.guard.run_and_record(
+            &mut inner,
+            |inner| inner.as_mut().poll_frame(cx),
+            |inner, polled| {
+                let end_of_body = |seen, trailers| match expected {
+                    Some(expected) if seen < expected && !is_failed_call(trailers) => {
+                        End::Failed(Failure::new(&*ENDED_TOO_EARLY))
+                    }
+                    _ => End::Complete { trailers },
+                };
+                // Also called after an error. If `is_end_stream` panics, the exchange ends as `Panicked`.
+                let at_end = polled.is_ready() && inner.is_end_stream();
+                match polled {
+                    Poll::Pending => (None, None),
+                    Poll::Ready(Some(Ok(frame))) => {
+                        let bytes = frame.data_ref().map(|data| data.remaining() as u64);
+                        *seen = seen.saturating_add(bytes.unwrap_or(0));
+                        let trailers = frame.trailers_ref();
+                        let ends = at_end || trailers.is_some();
+                        (bytes, ends.then(|| end_of_body(*seen, trailers)))
+                    }
+                    Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
+                    Poll::Ready(None) => (None, Some(end_of_body(*seen, None))),
+                }
+            },
+        )
     }
 
     fn is_end_stream(&self) -> bool {
@@ -111,46 +137,6 @@ where
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), B::size_hint)
     }
-}
-
-/// Polls a body whose exchange has not ended. A separate function, because servers poll a body once more after its end.
-#[inline(never)]
-fn poll_open<B, E>(
-    inner: &mut Pin<&mut B>,
-    guard: &mut ExchangeGuard<E>,
-    (expected, seen): (Option<u64>, &mut u64),
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<B::Data>, B::Error>>>
-where
-    B: Body<Error: fmt::Display + 'static>,
-    E: Exchange,
-{
-    guard.run_and_record(
-        inner,
-        |inner| inner.as_mut().poll_frame(cx),
-        |inner, polled| {
-            let end_of_body = |seen, trailers| match expected {
-                Some(expected) if seen < expected && !is_failed_call(trailers) => {
-                    End::Failed(Failure::new(&*ENDED_TOO_EARLY))
-                }
-                _ => End::Complete { trailers },
-            };
-            // Also called after an error. If `is_end_stream` panics, the exchange ends as `Panicked`.
-            let at_end = polled.is_ready() && inner.is_end_stream();
-            match polled {
-                Poll::Pending => (None, None),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let bytes = frame.data_ref().map(|data| data.remaining() as u64);
-                    *seen = seen.saturating_add(bytes.unwrap_or(0));
-                    let trailers = frame.trailers_ref();
-                    let ends = at_end || trailers.is_some();
-                    (bytes, ends.then(|| end_of_body(*seen, trailers)))
-                }
-                Poll::Ready(Some(Err(error))) => (None, Some(End::Failed(Failure::new(error)))),
-                Poll::Ready(None) => (None, Some(end_of_body(*seen, None))),
-            }
-        },
-    )
 }
 
 /// A default body belongs to no exchange. Layers that respond without calling the inner service

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
-    fmt,
+    fmt, mem,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -337,6 +337,14 @@ impl<'a> RequestInfo<'a> {
         let extensions = additions.extensions.get_or_insert_default();
         extensions.insert(extension);
         true
+    }
+
+    /// Drops this information. Calls no destructor if there is nothing to free, as for most requests.
+    #[inline(always)]
+    pub(crate) fn discard(self) {
+        if self.custom_route.get().is_none() && self.extras.get().is_none() {
+            mem::forget(self);
+        }
     }
 
     pub(crate) fn take_additions(&self) -> Option<Additions> {

@@ -22,6 +22,7 @@ pub(crate) fn start<O: Observe, R: RequestHead>(
     let info = RequestInfo::new(request);
     let guard = ExchangeGuard::new(catch_panic(|| observer.start(&info, at))?);
     let (additions, has_received_route) = (info.take_additions(), info.has_received_route());
+    info.discard();
     if has_received_route && let Some(extensions) = request.extensions_mut() {
         Route::mark_received(extensions);
     }
