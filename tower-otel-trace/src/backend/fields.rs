@@ -7,6 +7,8 @@
 //! tracing-opentelemetry reserves memory for every declared field. So separate callsites declare the fields that need an
 //! option.
 
+use std::ptr;
+
 use tower_otel_core::Kind as HttpKind;
 use tower_otel_semconv::attribute::*;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
@@ -181,9 +183,12 @@ pub(crate) struct SpanCallsite {
     pub(crate) late_fields: usize,
 }
 
-pub(super) const GRPC_LATE_FIELDS: usize = 4;
+const GRPC_LATE_FIELDS: usize = 4;
 pub(super) const HTTP_SERVER_LATE_FIELDS: usize = 3;
-pub(super) const HTTP_CLIENT_LATE_FIELDS: usize = 6;
+const HTTP_CLIENT_LATE_FIELDS: usize = 6;
+
+/// The number of fields of a [usual span of a server](SpanCallsite::is_usual_server).
+pub(super) const HTTP_SERVER_FIELD_COUNT: usize = HTTP_SERVER_FIELDS.len();
 
 impl SpanCallsite {
     /// Returns the callsite of a request's span.
@@ -221,6 +226,12 @@ impl SpanCallsite {
                 late_fields: HTTP_CLIENT_LATE_FIELDS,
             },
         }
+    }
+
+    /// Returns whether these are the fields of an HTTP server's span, without optional ones.
+    #[inline]
+    pub(super) fn is_usual_server(&self) -> bool {
+        ptr::eq(self.metadata, &raw const HTTP_SERVER_METADATA)
     }
 
     /// Returns whether the current subscriber records spans of this callsite.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tracing::Dispatch;
+
 use super::fields::SpanCallsite;
 use crate::{
     parent::Parent,
@@ -14,7 +16,7 @@ pub(super) fn open(
     _: SpanCallsite,
     _: &Parent,
     _: Instant,
-    _: impl FnOnce(&ResolvedAttributes<'_>) -> tracing::Span,
+    _: impl FnOnce(&ResolvedAttributes<'_>, &Dispatch) -> tracing::Span,
 ) -> Option<(tracing::Span, Option<bool>)> {
     None
 }

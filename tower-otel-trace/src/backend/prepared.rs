@@ -27,7 +27,7 @@ pub(super) fn open(
     callsite: SpanCallsite,
     parent: &Parent,
     at: Instant,
-    create: impl FnOnce(&ResolvedAttributes<'_>) -> tracing::Span,
+    create: impl FnOnce(&ResolvedAttributes<'_>, &Dispatch) -> tracing::Span,
 ) -> Option<(tracing::Span, Option<bool>)> {
     // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
     let subscriber = dispatcher::get_default(Dispatch::clone);
@@ -53,7 +53,7 @@ pub(super) fn open(
         start,
         || sampler_input(request),
         |record| write(request, template, record),
-        || create(&resolve(request, template)),
+        || create(&resolve(request, template), &subscriber),
     )
 }
 

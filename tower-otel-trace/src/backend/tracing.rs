@@ -8,13 +8,11 @@ use opentelemetry::{
 };
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
-use tracing::{field, level_filters::LevelFilter};
+use tracing::{Dispatch, dispatcher, field, level_filters::LevelFilter};
 
 use super::{
     field_values::FieldValues,
-    fields::{
-        GRPC_LATE_FIELDS, HTTP_CLIENT_LATE_FIELDS, HTTP_SERVER_LATE_FIELDS, SpanCallsite, otel,
-    },
+    fields::{HTTP_SERVER_FIELD_COUNT, HTTP_SERVER_LATE_FIELDS, MAX_FIELDS, SpanCallsite, otel},
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
     prepared,
 };
@@ -65,7 +63,9 @@ impl StartSpan for TracingBackend {
         if LevelFilter::current() < LevelFilter::INFO {
             no_subscriber::check();
         } else {
-            let create = |resolved: &ResolvedAttributes<'_>| create(request, resolved, callsite);
+            let create = |resolved: &ResolvedAttributes<'_>, subscriber: &Dispatch| {
+                create(request, resolved, callsite, subscriber)
+            };
             if let Some((span, is_held)) = prepared::open(request, callsite, &parent, at, create) {
                 return TracingSpan {
                     span,
@@ -79,7 +79,7 @@ impl StartSpan for TracingBackend {
                 };
             }
             return TracingSpan::created_below(parent, callsite, || match callsite.is_enabled() {
-                true => create(&request.resolve()),
+                true => dispatcher::get_default(|current| create(&request.resolve(), current)),
                 false => tracing::Span::none(),
             });
         }
@@ -140,37 +140,55 @@ fn create(
     request: &RequestAttributes<'_, '_>,
     resolved: &ResolvedAttributes<'_>,
     callsite: SpanCallsite,
+    subscriber: &Dispatch,
 ) -> tracing::Span {
-    match callsite.late_fields {
-        HTTP_SERVER_LATE_FIELDS => {
-            create_after::<HTTP_SERVER_LATE_FIELDS>(request, resolved, callsite)
-        }
-        HTTP_CLIENT_LATE_FIELDS => {
-            create_after::<HTTP_CLIENT_LATE_FIELDS>(request, resolved, callsite)
-        }
-        _ => create_after::<GRPC_LATE_FIELDS>(request, resolved, callsite),
+    match callsite.is_usual_server() {
+        true => create_usual_server(request, resolved, callsite, subscriber),
+        false => create_other(request, resolved, callsite, subscriber),
     }
 }
 
-/// Creates a span with this number of late fields. It is a constant, so that the place of each value is known at compile time.
+/// Creates a span whose attributes need no option, so that the place of each value is known at compile time.
 #[inline(never)]
-fn create_after<const LATE_FIELDS: usize>(
+fn create_usual_server(
     request: &RequestAttributes<'_, '_>,
     resolved: &ResolvedAttributes<'_>,
     callsite: SpanCallsite,
+    subscriber: &Dispatch,
 ) -> tracing::Span {
-    let mut values = FieldValues::new(LATE_FIELDS);
-    values.text(otel::NAME, Some(resolved.name.as_str()));
+    let mut values = FieldValues::<HTTP_SERVER_FIELD_COUNT>::new();
+    let mut fields: [Option<&dyn field::Value>; HTTP_SERVER_FIELD_COUNT] = Default::default();
+    let known = fields.get_mut(HTTP_SERVER_LATE_FIELDS..);
+    let mut sink = values.sink(known.unwrap_or_default());
+    sink.text(otel::NAME, Some(resolved.name.as_str()));
+    sink.static_text(otel::KIND, Some("server"));
+    attributes::http_server_repeated(request, resolved, &mut sink);
+    attributes::http_server_usual(request, resolved.query.as_deref(), &mut sink);
+    let values = callsite.metadata.fields().value_set_all(&fields);
+    tracing::Span::new_with(callsite.metadata, &values, subscriber)
+}
+
+#[inline(never)]
+fn create_other(
+    request: &RequestAttributes<'_, '_>,
+    resolved: &ResolvedAttributes<'_>,
+    callsite: SpanCallsite,
+    subscriber: &Dispatch,
+) -> tracing::Span {
+    let mut values = FieldValues::<MAX_FIELDS>::new();
+    let mut fields = [const { None }; MAX_FIELDS];
+    let known = fields.get_mut(callsite.late_fields..);
+    let mut sink = values.sink(known.unwrap_or_default());
+    sink.text(otel::NAME, Some(resolved.name.as_str()));
     let kind = match request.kind() {
         Kind::Server => "server",
         Kind::Client => "client",
     };
-    values.static_text(otel::KIND, Some(kind));
-    attributes::visit(request, resolved, &mut values);
-    let fields = values.in_order();
+    sink.static_text(otel::KIND, Some(kind));
+    attributes::visit(request, resolved, &mut sink);
     let fields = fields.get(..callsite.fields.len()).unwrap_or_default();
-    let metadata = callsite.metadata;
-    tracing::Span::new(metadata, &metadata.fields().value_set_all(fields))
+    let values = callsite.metadata.fields().value_set_all(fields);
+    tracing::Span::new_with(callsite.metadata, &values, subscriber)
 }
 
 /// Returns whether two keys are equal. Equal keys usually have the same address.
