@@ -11,21 +11,23 @@ use crate::{attributes::AttributeSink, string_cache};
 pub(super) const MAX_INTS: usize = 6;
 pub(super) const MAX_ADDRESSES: usize = 3;
 
-/// The values of the fields of a callsite, by type. It has at most `N` fields.
-pub(super) struct FieldValues<'v, const N: usize> {
-    texts: [Option<&'v str>; N],
-    ints: [Option<i64>; MAX_INTS],
-    addresses: [Option<DisplayValue<StringValue>>; MAX_ADDRESSES],
+/// The values of the fields of a callsite, by type.
+pub(super) struct FieldValues<'v, const TEXTS: usize, const INTS: usize, const ADDRESSES: usize> {
+    texts: [Option<&'v str>; TEXTS],
+    ints: [Option<i64>; INTS],
+    addresses: [Option<DisplayValue<StringValue>>; ADDRESSES],
 }
 
-impl<'v, const N: usize> FieldValues<'v, N> {
+impl<'v, const TEXTS: usize, const INTS: usize, const ADDRESSES: usize>
+    FieldValues<'v, TEXTS, INTS, ADDRESSES>
+{
     /// Returns no values.
     #[inline(always)]
     pub(super) const fn new() -> Self {
         Self {
-            texts: [None; N],
-            ints: [None; MAX_INTS],
-            addresses: [const { None }; MAX_ADDRESSES],
+            texts: [None; TEXTS],
+            ints: [None; INTS],
+            addresses: [const { None }; ADDRESSES],
         }
     }
 
