@@ -14,7 +14,10 @@ use opentelemetry::{Context, trace::SpanKind};
 use opentelemetry_sdk::trace::Sampler;
 use support::{Scene, assert_child, assert_root, fields};
 use tower_otel_recorder::{RecorderLayer, SpanStart};
-use tracing::{Dispatch, Metadata, Span, dispatcher, field::Empty, info, info_span};
+use tracing::{
+    Dispatch, Metadata, Span, debug_span, dispatcher, field::Empty, info, info_span,
+    level_filters::LevelFilter,
+};
 
 fn alone() -> Scene {
     Scene::with(Sampler::AlwaysOn, RecorderLayer::alone)
@@ -36,9 +39,6 @@ fn metadata() -> &'static Metadata<'static> {
 fn open(name: &'static str, create: impl FnOnce() -> Span) -> Option<(Span, Option<bool>)> {
     let subscriber = dispatcher::get_default(Dispatch::clone);
     let layer = subscriber.downcast_ref::<RecorderLayer>().unwrap();
-    if !layer.can_open(metadata()) {
-        return None;
-    }
     let start = SpanStart {
         kind: SpanKind::Server,
         base: &Context::current(),
@@ -51,7 +51,8 @@ fn open(name: &'static str, create: impl FnOnce() -> Span) -> Option<(Span, Opti
         record.set_static_name(name);
         record.attributes().int("written", 7);
     };
-    layer.open(metadata(), start, sampler_input, write, create)
+    let (span, received) = layer.open(metadata(), start, sampler_input, write, create)?;
+    Some((span, received.map(|(_, is_held)| is_held)))
 }
 
 fn count(scene: &Scene, name: &str) -> usize {
@@ -83,13 +84,66 @@ fn a_span_ends_at_the_time_that_its_owner_sets_even_if_it_is_entered_later() {
     let scene = alone();
     let (span, _) = open("server", create).unwrap();
     span.in_scope(|| {});
-    let subscriber = dispatcher::get_default(Dispatch::clone);
-    let layer = subscriber.downcast_ref::<RecorderLayer>().unwrap();
-    layer.set_end(&span.id().unwrap(), Instant::now());
+    RecorderLayer::close(&mut span.clone(), Instant::now());
     let child = info_span!(parent: &span, "child");
     span.in_scope(|| {});
     drop((span, child));
     assert!(scene.span("server").end_time <= scene.span("child").start_time);
+}
+
+#[test]
+fn a_span_without_a_clone_ends_at_the_time_that_its_owner_sets_when_it_closes_it() {
+    let scene = alone();
+    let (mut span, _) = open("server", create).unwrap();
+    let end = Instant::now();
+    drop(info_span!("later"));
+    RecorderLayer::close(&mut span, end);
+    assert!(scene.span("server").end_time <= scene.span("later").start_time);
+}
+
+/// Enters a span as its owner does: attaches `context`, and leaves that of the span to the caller.
+fn enter_as_owner(span: &Span, context: Context, inside: impl FnOnce()) {
+    let _context = context.attach();
+    let outer = RecorderLayer::replace_entered((0, span.id().unwrap().into_u64()));
+    span.in_scope(inside);
+    RecorderLayer::replace_entered(outer);
+}
+
+#[test]
+fn the_layer_attaches_no_context_when_the_owner_enters_a_span() {
+    let scene = alone();
+    let (span, _) = open("server", create).unwrap();
+    enter_as_owner(&span, Context::new(), || drop(info_span!("inside")));
+    drop(span);
+    assert_root(&scene.span("inside"));
+}
+
+#[test]
+fn a_span_that_its_owner_has_entered_attaches_its_context_when_it_is_entered_again() {
+    let scene = alone();
+    let (span, _) = open("server", create).unwrap();
+    enter_as_owner(&span, Context::new(), || {
+        span.in_scope(|| drop(info_span!("again")));
+    });
+    span.in_scope(|| drop(info_span!("after")));
+    drop(span);
+    for child in ["again", "after"] {
+        assert_child(&scene.span(child), &scene.span("server"));
+    }
+}
+
+#[test]
+fn a_context_that_is_attached_in_a_span_that_its_owner_has_entered_is_the_parent_in_hidden_spans() {
+    let hiding = |layer: RecorderLayer| layer.spans(LevelFilter::INFO).alone();
+    let scene = Scene::with(Sampler::AlwaysOn, hiding);
+    let (outer, _) = open("outer", create).unwrap();
+    let (inner, _) = open("inner", create).unwrap();
+    enter_as_owner(&outer, Context::new(), || {
+        enter_as_owner(&inner, Context::new(), || {});
+        debug_span!("hidden").in_scope(|| drop(info_span!("root")));
+    });
+    drop((outer, inner));
+    assert_root(&scene.span("root"));
 }
 
 #[test]

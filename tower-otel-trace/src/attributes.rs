@@ -81,6 +81,19 @@ pub(crate) fn http_server_own<'v>(
     query: Option<&'v str>,
     sink: &mut impl AttributeSink<'v>,
 ) {
+    http_server_usual(request, query, sink);
+    if request.has_optional_attributes() {
+        http_server_optional(request, sink);
+    }
+}
+
+/// Visits the attributes that may differ for each request and need no option.
+#[inline(always)]
+pub(crate) fn http_server_usual<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    query: Option<&'v str>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     sink.text(attribute::URL_PATH, request.path());
     sink.text(attribute::URL_QUERY, query);
     let (client, peer_of_connection) = request.client_and_peer();
@@ -90,16 +103,22 @@ pub(crate) fn http_server_own<'v>(
     );
     peer(sink, peer_of_connection);
     sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
-    if request.has_optional_attributes() {
-        optional(request, sink);
-        sink.int(attribute::CLIENT_PORT, request.client_port().map(i64::from));
-        sink.static_text(attribute::NETWORK_TRANSPORT, request.transport());
-        let local = request.local();
-        let address = local.map(|local| local.address);
-        sink.address(attribute::NETWORK_LOCAL_ADDRESS, address);
-        let port = local.and_then(|local| local.port);
-        sink.int(attribute::NETWORK_LOCAL_PORT, port.map(i64::from));
-    }
+}
+
+/// Visits the attributes that need an option, or an unknown method.
+#[cold]
+fn http_server_optional<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
+    optional(request, sink);
+    sink.int(attribute::CLIENT_PORT, request.client_port().map(i64::from));
+    sink.static_text(attribute::NETWORK_TRANSPORT, request.transport());
+    let local = request.local();
+    let address = local.map(|local| local.address);
+    sink.address(attribute::NETWORK_LOCAL_ADDRESS, address);
+    let port = local.and_then(|local| local.port);
+    sink.int(attribute::NETWORK_LOCAL_PORT, port.map(i64::from));
 }
 
 #[inline]
@@ -141,7 +160,7 @@ fn grpc<'v>(
     peer(sink, request.peer());
 }
 
-/// Visits the attributes that need an option, or an unknown method.
+/// Visits the optional attributes that servers and clients have in common.
 #[cold]
 fn optional<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
     sink.text(
@@ -155,7 +174,7 @@ fn optional<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl Attribut
     );
 }
 
-#[inline]
+#[inline(always)]
 fn method<'v>(request: &'v RequestAttributes<'_, '_>, sink: &mut impl AttributeSink<'v>) {
     match request.standard_method() {
         Some(method) => sink.static_text(attribute::HTTP_REQUEST_METHOD, Some(method)),
@@ -171,7 +190,7 @@ fn server<'v>(resolved: &'v ResolvedAttributes<'_>, sink: &mut impl AttributeSin
     sink.int(attribute::SERVER_PORT, port.map(i64::from));
 }
 
-#[inline]
+#[inline(always)]
 fn peer<'v>(sink: &mut impl AttributeSink<'v>, peer: Option<Endpoint>) {
     let address = peer.map(|peer| peer.address);
     sink.address(attribute::NETWORK_PEER_ADDRESS, address);

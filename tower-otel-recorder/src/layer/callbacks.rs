@@ -35,7 +35,7 @@ impl RecorderLayer {
 
     /// Ends a span.
     #[inline(always)]
-    fn close(&self, context: OtelContext, recording: Recording, last_exit: Option<Instant>) {
+    fn finish(&self, context: OtelContext, recording: Recording, last_exit: Option<Instant>) {
         // The record is no longer shared with the context. Values in the context may run code of the application when they
         // are dropped.
         drop(context);
@@ -48,12 +48,21 @@ impl RecorderLayer {
         }
     }
 
+    /// Ends a span at the time that its owner has set.
+    #[inline(never)]
+    fn close_prepared(&self, id: u64, end: Instant) {
+        let close = |context, recording, _| self.finish(context, recording, Some(end));
+        if !self.spans.open.remove_placed(id, close) {
+            self.close_other(id, Some(end));
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn close_other(&self, id: u64) {
+    fn close_other(&self, id: u64, end: Option<Instant>) {
         if let Some(state) = self.spans.open.remove_other(id) {
             let (context, recording, last_exit) = state.into_parts();
-            self.close(context, recording, last_exit);
+            self.finish(context, recording, end.or(last_exit));
         }
     }
 
@@ -234,6 +243,9 @@ where
         if !self.spans.records {
             return;
         }
+        if self.is_alone && entered::receives_prepared(self.number(), id.into_u64()) {
+            return;
+        }
         let mut context = None;
         let records_exit = self.spans.open.with(id.into_u64(), |state| {
             state.set_used();
@@ -271,9 +283,14 @@ where
             return;
         }
         let id = id.into_u64();
-        let close = |context, recording, last_exit| self.close(context, recording, last_exit);
+        if self.is_alone
+            && let Some(end) = prepared::take_end(id)
+        {
+            return self.close_prepared(id, end);
+        }
+        let close = |context, recording, last_exit| self.finish(context, recording, last_exit);
         if !self.spans.open.remove_placed(id, close) {
-            self.close_other(id);
+            self.close_other(id, None);
         }
     }
 }

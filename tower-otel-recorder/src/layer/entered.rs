@@ -1,6 +1,9 @@
 //! The spans that a thread has entered, with their attached contexts.
 
-use std::{cell::RefCell, mem::ManuallyDrop};
+use std::{
+    cell::{Cell, RefCell},
+    mem::ManuallyDrop,
+};
 
 use opentelemetry::{Context, ContextGuard};
 
@@ -12,6 +15,26 @@ thread_local! {
     /// Thread-locals are destroyed in the reverse order of their creation. The current context must outlive the guards.
     static ENTERED: Option<RefCell<Stack>> =
         current_context::is_usable().then(RefCell::default);
+
+    /// The innermost prepared span that this thread has entered: its layer, and its id. The layer is zero until it has received
+    /// the entry.
+    static PREPARED: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// Replaces the innermost prepared span.
+#[inline]
+pub(super) fn replace_prepared(prepared: (usize, u64)) -> (usize, u64) {
+    PREPARED.replace(prepared)
+}
+
+/// Returns whether a span is being entered by its owner, which has attached its context. It is true once for each entry.
+#[inline(always)]
+pub(super) fn receives_prepared(layer: usize, span: u64) -> bool {
+    let receives = PREPARED.get() == (0, span);
+    if receives {
+        PREPARED.set((layer, span));
+    }
+    receives
 }
 
 /// The spans from the outermost to the innermost. Their contexts are detached when the thread ends.
@@ -80,6 +103,9 @@ pub(super) fn push(layer: usize, span: u64, records_exit: bool, context: Option<
 /// Returns whether this thread has entered a span.
 #[cold]
 pub(super) fn contains(layer: usize, span: u64) -> bool {
+    if PREPARED.get() == (layer, span) {
+        return true;
+    }
     let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
     ENTERED
         .try_with(|stack| {
@@ -95,7 +121,7 @@ pub(super) fn pop(layer: usize, span: u64) -> Option<Exited> {
     let popped = ENTERED.try_with(|stack| {
         let stack = &mut stack.as_ref()?.borrow_mut().0;
         let is_span = |entered: &Entered| entered.span == span && entered.layer == layer;
-        if stack.last().is_some_and(is_span) {
+        if is_span(stack.last()?) {
             return stack.pop().map(Exited::from);
         }
         remove(stack, is_span)

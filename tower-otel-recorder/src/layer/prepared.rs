@@ -6,7 +6,7 @@
 use std::{borrow::Cow, cell::Cell, mem, ptr, time::Instant};
 
 use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
-use tracing::{Metadata, Span, span::Id};
+use tracing::{Dispatch, Metadata, Span, span::Id};
 
 use super::{
     entered,
@@ -18,6 +18,9 @@ use crate::{record::SpanRecord, start::SpanStart, tracer::RecorderTracer};
 thread_local! {
     /// The `tracing` span that this thread is creating for a prepared span.
     static EXPECTED: Cell<Option<ExpectedSpan>> = const { Cell::new(None) };
+
+    /// The id and the end of the prepared span that this thread is closing.
+    static ENDED: Cell<Option<(u64, Instant)>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Copy)]
@@ -30,14 +33,13 @@ struct ExpectedSpan {
 
 impl RecorderLayer {
     /// Starts a span, whose name and attributes `write` writes, and creates its `tracing` span with `create`. The fields of the
-    /// `tracing` span are not read. Call [`set_end`](Self::set_end) when the span ends.
+    /// `tracing` span are not read. [Close](Self::close) the span when it has ended.
     ///
-    /// The layer must be [able to open](Self::can_open) the span. `start` and `sampler_input` are those of
-    /// [`RecorderTracer::start_record`].
+    /// `start` and `sampler_input` are those of [`RecorderTracer::start_record`].
     ///
-    /// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if this
-    /// layer has not received the span. Returns `None` without calling `create` if the recorder is shut down or telemetry is
-    /// suppressed.
+    /// Returns the `tracing` span, its context, and whether keep rules decide at its end whether it is exported. Context and
+    /// decision are `None` if this layer has not received the span. Returns `None` without calling `create` if the layer
+    /// [cannot open](Self::can_open) the span, the recorder is shut down or telemetry is suppressed.
     #[doc(hidden)]
     #[inline]
     pub fn open<'n>(
@@ -47,7 +49,10 @@ impl RecorderLayer {
         sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
         write: impl FnOnce(&mut SpanRecord),
         create: impl FnOnce() -> Span,
-    ) -> Option<(Span, Option<bool>)> {
+    ) -> Option<(Span, Option<(Context, bool)>)> {
+        if !self.can_open(metadata) {
+            return None;
+        }
         if self.tracer.shared().pipeline.is_closed() || start.base.is_telemetry_suppressed() {
             return None;
         }
@@ -70,17 +75,18 @@ impl RecorderLayer {
             recording,
         };
         let (span, received) = self.receive(metadata, create);
-        if let Some(id) = received {
+        let received = received.map(|id| {
+            let context = prepared.context.clone();
             prepared.insert(self, id);
-        }
-        Some((span, received.map(|_| is_held)))
+            (context, is_held)
+        });
+        Some((span, received))
     }
 
     /// Returns whether [`open`](Self::open) can start a span on this thread: the layer is [alone](Self::alone) and records such
     /// spans, and the thread is not destroying its thread-locals.
-    #[doc(hidden)]
     #[inline]
-    pub fn can_open(&self, metadata: &Metadata<'_>) -> bool {
+    fn can_open(&self, metadata: &Metadata<'_>) -> bool {
         self.is_alone
             && self.spans.records
             && self.records_level(metadata)
@@ -88,13 +94,28 @@ impl RecorderLayer {
             && entered::is_available()
     }
 
-    /// Sets the end of a span that [`open`](Self::open) has started. It is exported when the `tracing` span is closed.
+    /// Replaces the innermost span that its owner has entered on this thread, and returns the previous one.
+    ///
+    /// Call it with `(0, id)` immediately before a span that [`open`](Self::open) has started is entered, and with the result
+    /// after it is exited. The layer does not attach the context of the span then. The caller does, before.
     #[doc(hidden)]
     #[inline]
-    pub fn set_end(&self, id: &Id, at: Instant) {
-        self.spans
-            .open
-            .with(id.into_u64(), |state| state.set_end(at));
+    pub fn replace_entered(span: (usize, u64)) -> (usize, u64) {
+        entered::replace_prepared(span)
+    }
+
+    /// Closes a span that [`open`](Self::open) has started, and sets its end. It is exported when its last clone and its last child
+    /// are closed.
+    #[doc(hidden)]
+    #[inline]
+    pub fn close(span: &mut Span, at: Instant) {
+        let ids = span.with_subscriber(|(id, subscriber)| (id.into_u64(), subscriber.clone()));
+        let Some((id, subscriber)) = ids else { return };
+        let outer = ENDED.replace(Some((id, at)));
+        *span = Span::none();
+        if ENDED.replace(outer).is_some() {
+            set_end(&subscriber, id, at);
+        }
     }
 
     /// Creates a `tracing` span. Returns its id, if this layer has received it.
@@ -140,6 +161,26 @@ pub(super) fn is_expected(
             true
         }
         _ => false,
+    }
+}
+
+/// Returns the end of a span that this thread closes, if its owner [closes](RecorderLayer::close) it.
+#[inline(always)]
+pub(super) fn take_end(id: u64) -> Option<Instant> {
+    let (ended, at) = ENDED.get()?;
+    if ended != id {
+        return None;
+    }
+    ENDED.set(None);
+    Some(at)
+}
+
+/// Sets the end of a span that has other clones, or children that are open.
+#[cold]
+#[inline(never)]
+fn set_end(subscriber: &Dispatch, id: u64, at: Instant) {
+    if let Some(layer) = subscriber.downcast_ref::<RecorderLayer>() {
+        layer.spans.open.with(id, |state| state.set_end(at));
     }
 }
 

@@ -62,13 +62,14 @@ impl SpanState {
     }
 
     /// Changes the state of no span to that of a new span. The fields are written one by one, because a copy of a new struct
-    /// waits until its fields are in the cache. If the last exit is not the end, the owner of the span [sets it](Self::set_end).
+    /// waits until its fields are in the cache. If the last exit is not the end, the owner of the span [sets it](Self::set_end),
+    /// and has a clone of the context.
     #[inline(always)]
     pub(super) fn open(&mut self, context: &mut Context, recording: Recording, ends_at_exit: bool) {
         mem::swap(&mut self.context, context);
         self.recording = recording;
         self.last_exit = None;
-        self.is_used = false;
+        self.is_used = !ends_at_exit;
         self.ends_at_exit = ends_at_exit;
     }
 

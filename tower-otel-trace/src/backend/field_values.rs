@@ -1,95 +1,81 @@
 //! The values of the fields of a `tracing` span.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, slice::IterMut};
 
 use opentelemetry::StringValue;
 use tracing::field::{self, DisplayValue, Value};
 
-use super::fields::MAX_FIELDS;
 use crate::{attributes::AttributeSink, string_cache};
 
 /// The maximum number of integers of a callsite, and of addresses: those of the client, the peer and the server.
 pub(super) const MAX_INTS: usize = 6;
 pub(super) const MAX_ADDRESSES: usize = 3;
 
-/// The values of the fields of a callsite, in the order of the fields.
-///
-/// Unknown values are fields without a value, so that the place of each value is known when this code is compiled.
-pub(super) struct FieldValues<'v> {
-    /// The index of the next field.
-    next: usize,
-    texts: [Option<&'v str>; MAX_FIELDS],
-    ints: Others<Option<i64>, MAX_INTS>,
-    addresses: Others<Option<DisplayValue<StringValue>>, MAX_ADDRESSES>,
+/// The values of the fields of a callsite, by type.
+pub(super) struct FieldValues<'v, const TEXTS: usize, const INTS: usize, const ADDRESSES: usize> {
+    texts: [Option<&'v str>; TEXTS],
+    ints: [Option<i64>; INTS],
+    addresses: [Option<DisplayValue<StringValue>>; ADDRESSES],
 }
 
-/// Values that are no texts, with the indices of their fields.
-struct Others<T, const N: usize> {
-    len: usize,
-    values: [(usize, T); N],
-}
-
-impl<T, const N: usize> Others<T, N> {
+impl<'v, const TEXTS: usize, const INTS: usize, const ADDRESSES: usize>
+    FieldValues<'v, TEXTS, INTS, ADDRESSES>
+{
+    /// Returns no values.
     #[inline(always)]
-    fn push(&mut self, index: usize, value: T) {
-        if let Some(place) = self.values.get_mut(self.len) {
-            *place = (index, value);
-        }
-        self.len += 1;
-    }
-
-    #[inline(always)]
-    fn iter(&self) -> impl Iterator<Item = &(usize, T)> {
-        self.values.iter().take(self.len)
-    }
-}
-
-/// The values of all fields of a callsite.
-pub(super) type Fields<'v> = [Option<&'v dyn Value>; MAX_FIELDS];
-
-impl<'v> FieldValues<'v> {
-    /// Returns no values. The first one will be that of the field with this index.
-    #[inline(always)]
-    pub(super) const fn new(first: usize) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            next: first,
-            texts: [None; MAX_FIELDS],
-            ints: Others {
-                len: 0,
-                values: [(0, None); MAX_INTS],
-            },
-            addresses: Others {
-                len: 0,
-                values: [const { (0, None) }; MAX_ADDRESSES],
-            },
+            texts: [None; TEXTS],
+            ints: [None; INTS],
+            addresses: [const { None }; ADDRESSES],
         }
     }
 
-    /// Returns the values of all fields.
+    /// Returns a sink that stores values here and refers to them in `fields`, in the order of the fields.
     #[inline(always)]
-    pub(super) fn in_order(&self) -> Fields<'_> {
-        let mut fields = self.texts.each_ref().map(|text| Some(text as &dyn Value));
-        for (index, value) in self.ints.iter() {
-            if let Some(field) = fields.get_mut(*index) {
-                *field = Some(value);
-            }
+    pub(super) fn sink<'f, 's>(
+        &'s mut self,
+        fields: &'f mut [Option<&'s dyn Value>],
+    ) -> FieldSink<'f, 's, 'v> {
+        FieldSink {
+            fields: fields.iter_mut(),
+            texts: self.texts.iter_mut(),
+            ints: self.ints.iter_mut(),
+            addresses: self.addresses.iter_mut(),
         }
-        for (index, value) in self.addresses.iter() {
-            if let Some(field) = fields.get_mut(*index) {
-                *field = Some(value);
-            }
-        }
-        fields
     }
 }
 
-impl<'v> AttributeSink<'v> for FieldValues<'v> {
+/// Writes the values of fields one by one.
+///
+/// Each field takes the next place, whether or not its value is known. So the compiler knows the places and their types, unless
+/// the sink is passed to a function that is not inlined.
+pub(super) struct FieldSink<'f, 's, 'v> {
+    fields: IterMut<'f, Option<&'s dyn Value>>,
+    texts: IterMut<'s, Option<&'v str>>,
+    ints: IterMut<'s, Option<i64>>,
+    addresses: IterMut<'s, Option<DisplayValue<StringValue>>>,
+}
+
+/// Writes a value to the next place, and a reference to it to the next field.
+#[inline(always)]
+fn push<'s, T>(
+    fields: &mut IterMut<'_, Option<&'s dyn Value>>,
+    places: &mut IterMut<'s, Option<T>>,
+    value: Option<T>,
+) where
+    Option<T>: Value,
+{
+    if let (Some(field), Some(place)) = (fields.next(), places.next()) {
+        *place = value;
+        *field = Some(place);
+    }
+}
+
+impl<'v> AttributeSink<'v> for FieldSink<'_, '_, 'v> {
     #[inline(always)]
     fn text(&mut self, _key: &'static str, value: Option<&'v str>) {
-        if let Some(text) = self.texts.get_mut(self.next) {
-            *text = value;
-        }
-        self.next += 1;
+        push(&mut self.fields, &mut self.texts, value);
     }
 
     #[inline(always)]
@@ -99,15 +85,13 @@ impl<'v> AttributeSink<'v> for FieldValues<'v> {
 
     #[inline(always)]
     fn int(&mut self, _key: &'static str, value: Option<i64>) {
-        self.ints.push(self.next, value);
-        self.next += 1;
+        push(&mut self.fields, &mut self.ints, value);
     }
 
     #[inline(always)]
     fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
         // Each layer of the subscriber formats the value.
         let text = value.map(|address| field::display(string_cache::address(address)));
-        self.addresses.push(self.next, text);
-        self.next += 1;
+        push(&mut self.fields, &mut self.addresses, text);
     }
 }

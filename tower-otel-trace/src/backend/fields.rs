@@ -7,6 +7,8 @@
 //! tracing-opentelemetry reserves memory for every declared field. So separate callsites declare the fields that need an
 //! option.
 
+use std::ptr;
+
 use tower_otel_core::Kind as HttpKind;
 use tower_otel_semconv::attribute::*;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
@@ -172,7 +174,7 @@ const fn metadata(
 }
 
 /// A callsite, and the names of its fields.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct SpanCallsite {
     callsite: &'static DefaultCallsite,
     pub(crate) metadata: &'static Metadata<'static>,
@@ -181,46 +183,68 @@ pub(crate) struct SpanCallsite {
     pub(crate) late_fields: usize,
 }
 
-pub(super) const GRPC_LATE_FIELDS: usize = 4;
 pub(super) const HTTP_SERVER_LATE_FIELDS: usize = 3;
-pub(super) const HTTP_CLIENT_LATE_FIELDS: usize = 6;
+
+/// The number of fields of a [usual span of a server](SpanCallsite::is_usual_server), and of the values of each type.
+pub(super) const HTTP_SERVER_FIELD_COUNT: usize = HTTP_SERVER_FIELDS.len();
+pub(super) const HTTP_SERVER_TEXTS: usize = 10;
+pub(super) const HTTP_SERVER_INTS: usize = 2;
+pub(super) const HTTP_SERVER_ADDRESSES: usize = 2;
+
+static GRPC_SPAN: SpanCallsite = SpanCallsite {
+    callsite: &GRPC,
+    metadata: &GRPC_METADATA,
+    fields: GRPC_FIELDS,
+    late_fields: 4,
+};
+
+static HTTP_SERVER_SPAN: SpanCallsite = SpanCallsite {
+    callsite: &HTTP_SERVER,
+    metadata: &HTTP_SERVER_METADATA,
+    fields: HTTP_SERVER_FIELDS,
+    late_fields: HTTP_SERVER_LATE_FIELDS,
+};
+
+static HTTP_SERVER_ALL_SPAN: SpanCallsite = SpanCallsite {
+    callsite: &HTTP_SERVER_ALL,
+    metadata: &HTTP_SERVER_ALL_METADATA,
+    fields: HTTP_SERVER_ALL_FIELDS,
+    late_fields: HTTP_SERVER_LATE_FIELDS,
+};
+
+static HTTP_CLIENT_SPAN: SpanCallsite = SpanCallsite {
+    callsite: &HTTP_CLIENT,
+    metadata: &HTTP_CLIENT_METADATA,
+    fields: HTTP_CLIENT_FIELDS,
+    late_fields: HTTP_CLIENT_LATE_FIELDS,
+};
+
+static HTTP_CLIENT_ALL_SPAN: SpanCallsite = SpanCallsite {
+    callsite: &HTTP_CLIENT_ALL,
+    metadata: &HTTP_CLIENT_ALL_METADATA,
+    fields: HTTP_CLIENT_ALL_FIELDS,
+    late_fields: HTTP_CLIENT_LATE_FIELDS,
+};
+
+const HTTP_CLIENT_LATE_FIELDS: usize = 6;
 
 impl SpanCallsite {
     /// Returns the callsite of a request's span.
-    pub(crate) fn of(request: &RequestAttributes<'_, '_>) -> Self {
+    pub(crate) fn of(request: &RequestAttributes<'_, '_>) -> &'static Self {
         let has_optional = request.has_optional_attributes();
         match (request.protocol(), request.kind(), has_optional) {
-            (Protocol::Grpc, _, _) => Self {
-                callsite: &GRPC,
-                metadata: &GRPC_METADATA,
-                fields: GRPC_FIELDS,
-                late_fields: GRPC_LATE_FIELDS,
-            },
-            (_, HttpKind::Server, false) => Self {
-                callsite: &HTTP_SERVER,
-                metadata: &HTTP_SERVER_METADATA,
-                fields: HTTP_SERVER_FIELDS,
-                late_fields: HTTP_SERVER_LATE_FIELDS,
-            },
-            (_, HttpKind::Server, true) => Self {
-                callsite: &HTTP_SERVER_ALL,
-                metadata: &HTTP_SERVER_ALL_METADATA,
-                fields: HTTP_SERVER_ALL_FIELDS,
-                late_fields: HTTP_SERVER_LATE_FIELDS,
-            },
-            (_, HttpKind::Client, false) => Self {
-                callsite: &HTTP_CLIENT,
-                metadata: &HTTP_CLIENT_METADATA,
-                fields: HTTP_CLIENT_FIELDS,
-                late_fields: HTTP_CLIENT_LATE_FIELDS,
-            },
-            (_, HttpKind::Client, true) => Self {
-                callsite: &HTTP_CLIENT_ALL,
-                metadata: &HTTP_CLIENT_ALL_METADATA,
-                fields: HTTP_CLIENT_ALL_FIELDS,
-                late_fields: HTTP_CLIENT_LATE_FIELDS,
-            },
+            (Protocol::Grpc, _, _) => &GRPC_SPAN,
+            (_, HttpKind::Server, false) => &HTTP_SERVER_SPAN,
+            (_, HttpKind::Server, true) => &HTTP_SERVER_ALL_SPAN,
+            (_, HttpKind::Client, false) => &HTTP_CLIENT_SPAN,
+            (_, HttpKind::Client, true) => &HTTP_CLIENT_ALL_SPAN,
         }
+    }
+
+    /// Returns whether these are the fields of an HTTP server's span, without optional ones.
+    #[inline]
+    pub(super) fn is_usual_server(&self) -> bool {
+        ptr::eq(self.metadata, &raw const HTTP_SERVER_METADATA)
     }
 
     /// Returns whether the current subscriber records spans of this callsite.
@@ -252,10 +276,11 @@ mod tests {
         state::Config,
     };
 
-    /// Collects the keys in the order of the visit, and counts the values that are no texts.
+    /// Collects the keys in the order of the visit, and counts the values of each type.
     #[derive(Default)]
     struct Keys {
         keys: Vec<&'static str>,
+        texts: usize,
         ints: usize,
         addresses: usize,
     }
@@ -263,10 +288,12 @@ mod tests {
     impl<'v> AttributeSink<'v> for Keys {
         fn text(&mut self, key: &'static str, _value: Option<&'v str>) {
             self.keys.push(key);
+            self.texts += 1;
         }
 
         fn static_text(&mut self, key: &'static str, _value: Option<&'static str>) {
             self.keys.push(key);
+            self.texts += 1;
         }
 
         fn int(&mut self, key: &'static str, _value: Option<i64>) {
@@ -306,6 +333,14 @@ mod tests {
         assert!(declared.starts_with(&expected), "{declared:?} {expected:?}");
         assert!(callsite.fields.len() <= MAX_FIELDS);
         assert!(keys.ints <= MAX_INTS && keys.addresses <= MAX_ADDRESSES);
+        if callsite.is_usual_server() {
+            let texts = [otel::NAME, otel::KIND].len() + keys.texts;
+            let counts = (texts, keys.ints, keys.addresses);
+            assert_eq!(
+                counts,
+                (HTTP_SERVER_TEXTS, HTTP_SERVER_INTS, HTTP_SERVER_ADDRESSES)
+            );
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use opentelemetry::Context;
+use tracing::Dispatch;
+
 use super::fields::SpanCallsite;
 use crate::{
     parent::Parent,
@@ -11,13 +14,24 @@ use crate::{
 /// Returns `None` without calling `create`.
 pub(super) fn open(
     _: &RequestAttributes<'_, '_>,
-    _: SpanCallsite,
+    _: &'static SpanCallsite,
     _: &Parent,
     _: Instant,
-    _: impl FnOnce(&ResolvedAttributes<'_>) -> tracing::Span,
-) -> Option<(tracing::Span, Option<bool>)> {
+    _: impl FnOnce(&ResolvedAttributes<'_>, &Dispatch) -> tracing::Span,
+) -> Option<(tracing::Span, Option<(Context, bool)>)> {
     None
 }
 
-/// Does nothing, because [`open`] starts no span.
-pub(super) const fn end(_: &tracing::Span, _: Instant) {}
+/// Closes a span. [`open`] starts none.
+pub(super) fn close(span: &mut tracing::Span, _: Instant) {
+    *span = tracing::Span::none();
+}
+
+/// A span that [`open`] has started and that is entered.
+pub(super) struct Entered;
+
+impl Entered {
+    pub(super) const fn new(_: &tracing::Span) -> Self {
+        Self
+    }
+}

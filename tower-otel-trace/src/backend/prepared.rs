@@ -19,22 +19,19 @@ use crate::{
 
 /// Writes the span of a request to a record and creates its `tracing` span with `create`, from its attributes.
 ///
-/// Returns the `tracing` span, and whether keep rules decide at its end whether it is exported. The latter is `None` if the
-/// layer does not record the span. Returns `None` without calling `create` if no such layer can start the span.
+/// Returns the `tracing` span, its context, and whether keep rules decide at its end whether it is exported. Context and decision
+/// are `None` if the layer does not record the span. Returns `None` without calling `create` if no such layer can start the span.
 #[inline]
 pub(super) fn open(
     request: &RequestAttributes<'_, '_>,
-    callsite: SpanCallsite,
+    callsite: &'static SpanCallsite,
     parent: &Parent,
     at: Instant,
-    create: impl FnOnce(&ResolvedAttributes<'_>) -> tracing::Span,
-) -> Option<(tracing::Span, Option<bool>)> {
+    create: impl FnOnce(&ResolvedAttributes<'_>, &Dispatch) -> tracing::Span,
+) -> Option<(tracing::Span, Option<(Context, bool)>)> {
     // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
     let subscriber = dispatcher::get_default(Dispatch::clone);
     let layer = subscriber.downcast_ref::<RecorderLayer>()?;
-    if !layer.can_open(callsite.metadata) {
-        return None;
-    }
     if !callsite.is_enabled() {
         return Some((tracing::Span::none(), None));
     }
@@ -61,17 +58,37 @@ pub(super) fn open(
                 write_resolved(request, &resolved, record);
             }
         },
-        || create(&resolved),
+        || create(&resolved, &subscriber),
     )
 }
 
-/// Sets the end of a span that [`open`] has started.
-pub(super) fn end(span: &tracing::Span, at: Instant) {
-    span.with_subscriber(|(id, subscriber)| {
-        if let Some(layer) = subscriber.downcast_ref::<RecorderLayer>() {
-            layer.set_end(id, at);
+/// Closes a span that [`open`] has started, and sets its end.
+#[inline]
+pub(super) fn close(span: &mut tracing::Span, at: Instant) {
+    RecorderLayer::close(span, at);
+}
+
+/// A span that [`open`] has started and that is entered. Its context is attached by the caller.
+pub(super) struct Entered {
+    outer: (usize, u64),
+}
+
+impl Entered {
+    /// Enters a span. Call it immediately before the `tracing` span is entered.
+    #[inline]
+    pub(super) fn new(span: &tracing::Span) -> Self {
+        let id = span.with_subscriber(|(id, _)| id.into_u64());
+        Self {
+            outer: RecorderLayer::replace_entered((0, id.unwrap_or_default())),
         }
-    });
+    }
+}
+
+impl Drop for Entered {
+    #[inline]
+    fn drop(&mut self) {
+        RecorderLayer::replace_entered(self.outer);
+    }
 }
 
 /// Resolves the name and the attributes that are computed from the request, or copies them from its template.

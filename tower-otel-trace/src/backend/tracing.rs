@@ -1,6 +1,6 @@
 //! The backend that opens `tracing` spans.
 
-use std::{fmt, time::Instant};
+use std::{fmt, mem, time::Instant};
 
 use opentelemetry::{
     Context, ContextGuard, SpanId,
@@ -8,12 +8,17 @@ use opentelemetry::{
 };
 use tower_otel_core::Kind;
 use tower_otel_semconv::attribute;
-use tracing::{field, level_filters::LevelFilter};
+use tracing::{
+    Dispatch, dispatcher,
+    field::{self, Field, FieldSet},
+    level_filters::LevelFilter,
+};
 
 use super::{
-    field_values::FieldValues,
+    field_values::{FieldValues, MAX_ADDRESSES, MAX_INTS},
     fields::{
-        GRPC_LATE_FIELDS, HTTP_CLIENT_LATE_FIELDS, HTTP_SERVER_LATE_FIELDS, SpanCallsite, otel,
+        HTTP_SERVER_ADDRESSES, HTTP_SERVER_FIELD_COUNT, HTTP_SERVER_INTS, HTTP_SERVER_LATE_FIELDS,
+        HTTP_SERVER_TEXTS, MAX_FIELDS, SpanCallsite, otel,
     },
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
     prepared,
@@ -33,23 +38,46 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingBackend(());
 
-/// The fields of the span of an upgraded connection.
-const CONNECTION_FIELDS: &[&str] = &[otel::KIND, attribute::ERROR_TYPE, otel::STATUS_CODE];
-
 /// An open `tracing` span.
 #[derive(Debug)]
 pub struct TracingSpan {
     span: tracing::Span,
-    /// The names of its fields.
-    fields: &'static [&'static str],
+    state: State,
+    // `None` until the span is entered first, unless the layer has written its record.
+    is_held: Option<bool>,
+}
+
+/// The state of a `tracing` span.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Plain,
     // Attached before the span is entered. So a span that is filtered out, or that no OpenTelemetry layer
     // records, still propagates the context of its request. Removed after the span has activated its own
     // context, which includes this one.
-    base_context: Option<Context>,
-    // `None` until the span is entered first, unless the layer has written its record.
-    is_held: Option<bool>,
-    // Whether the layer has written the record of the span, so that it sets the end, too.
-    has_record: bool,
+    Below(Context),
+    // The layer has written the record of the span, and this is its context. Attached before the span is entered.
+    Prepared(Context),
+    // A prepared span has ended. It is closed when it is dropped.
+    Ended(Instant),
+}
+
+impl State {
+    /// Returns the context that is attached before the span is entered.
+    #[inline]
+    fn into_context(self) -> Context {
+        match self {
+            Self::Below(context) | Self::Prepared(context) => context,
+            Self::Plain | Self::Ended(_) => Context::new(),
+        }
+    }
+}
+
+impl From<Option<Context>> for State {
+    #[inline]
+    fn from(base_context: Option<Context>) -> Self {
+        base_context.map_or(Self::Plain, Self::Below)
+    }
 }
 
 impl StartSpan for TracingBackend {
@@ -65,40 +93,37 @@ impl StartSpan for TracingBackend {
         if LevelFilter::current() < LevelFilter::INFO {
             no_subscriber::check();
         } else {
-            let create = |resolved: &ResolvedAttributes<'_>| create(request, resolved, callsite);
-            if let Some((span, is_held)) = prepared::open(request, callsite, &parent, at, create) {
+            let create = |resolved: &ResolvedAttributes<'_>, subscriber: &Dispatch| {
+                create(request, resolved, callsite, subscriber)
+            };
+            if let Some((span, received)) = prepared::open(request, callsite, &parent, at, create) {
+                let (state, is_held) = match received {
+                    Some((context, is_held)) => (State::Prepared(context), Some(is_held)),
+                    None => (parent.into_context().0.into(), None),
+                };
                 return TracingSpan {
                     span,
-                    fields: callsite.fields,
-                    base_context: match is_held {
-                        Some(_) => None,
-                        None => parent.into_context().0,
-                    },
+                    state,
                     is_held,
-                    has_record: is_held.is_some(),
                 };
             }
-            return TracingSpan::created_below(parent, callsite, || match callsite.is_enabled() {
-                true => create(&request.resolve()),
+            return TracingSpan::created_below(parent, || match callsite.is_enabled() {
+                true => dispatcher::get_default(|current| create(&request.resolve(), current)),
                 false => tracing::Span::none(),
             });
         }
         TracingSpan {
             span: tracing::Span::none(),
-            fields: callsite.fields,
-            base_context: parent.into_context().0,
+            state: parent.into_context().0.into(),
             is_held: None,
-            has_record: false,
         }
     }
 
     fn disabled(&self, parent: Parent) -> TracingSpan {
         TracingSpan {
             span: tracing::Span::none(),
-            fields: &[],
-            base_context: parent.into_context().0,
+            state: parent.into_context().0.into(),
             is_held: Some(false),
-            has_record: false,
         }
     }
 
@@ -113,10 +138,8 @@ impl StartSpan for TracingBackend {
         );
         let span = TracingSpan {
             span,
-            fields: CONNECTION_FIELDS,
-            base_context: Some(Context::new()),
+            state: State::Below(Context::new()),
             is_held: Some(false),
-            has_record: false,
         };
         if let Some((request, context)) = request.zip(span.context()) {
             context.span().add_link(request, Vec::new());
@@ -128,8 +151,8 @@ impl StartSpan for TracingBackend {
     /// run inside the span until now.
     #[inline]
     fn end(&self, span: &mut TracingSpan, at: Instant) {
-        if span.has_record {
-            prepared::end(&span.span, at);
+        if matches!(span.state, State::Prepared(_)) {
+            span.state = State::Ended(at);
         }
     }
 }
@@ -139,38 +162,63 @@ impl StartSpan for TracingBackend {
 fn create(
     request: &RequestAttributes<'_, '_>,
     resolved: &ResolvedAttributes<'_>,
-    callsite: SpanCallsite,
+    callsite: &'static SpanCallsite,
+    subscriber: &Dispatch,
 ) -> tracing::Span {
-    match callsite.late_fields {
-        HTTP_SERVER_LATE_FIELDS => {
-            create_after::<HTTP_SERVER_LATE_FIELDS>(request, resolved, callsite)
-        }
-        HTTP_CLIENT_LATE_FIELDS => {
-            create_after::<HTTP_CLIENT_LATE_FIELDS>(request, resolved, callsite)
-        }
-        _ => create_after::<GRPC_LATE_FIELDS>(request, resolved, callsite),
+    match callsite.is_usual_server() {
+        true => create_usual_server(request, resolved, callsite, subscriber),
+        false => create_other(request, resolved, callsite, subscriber),
     }
 }
 
-/// Creates a span with this number of late fields. It is a constant, so that the place of each value is known at compile time.
+/// Creates a span whose attributes need no option, so that the place of each value is known at compile time.
 #[inline(never)]
-fn create_after<const LATE_FIELDS: usize>(
+fn create_usual_server(
     request: &RequestAttributes<'_, '_>,
     resolved: &ResolvedAttributes<'_>,
-    callsite: SpanCallsite,
+    callsite: &'static SpanCallsite,
+    subscriber: &Dispatch,
 ) -> tracing::Span {
-    let mut values = FieldValues::new(LATE_FIELDS);
-    values.text(otel::NAME, Some(resolved.name.as_str()));
+    let mut values =
+        FieldValues::<HTTP_SERVER_TEXTS, HTTP_SERVER_INTS, HTTP_SERVER_ADDRESSES>::new();
+    let mut fields: [Option<&dyn field::Value>; HTTP_SERVER_FIELD_COUNT] = Default::default();
+    let known = fields.get_mut(HTTP_SERVER_LATE_FIELDS..);
+    let mut sink = values.sink(known.unwrap_or_default());
+    sink.text(otel::NAME, Some(resolved.name.as_str()));
+    sink.static_text(otel::KIND, Some("server"));
+    attributes::http_server_repeated(request, resolved, &mut sink);
+    attributes::http_server_usual(request, resolved.query.as_deref(), &mut sink);
+    let values = callsite.metadata.fields().value_set_all(&fields);
+    tracing::Span::new_with(callsite.metadata, &values, subscriber)
+}
+
+#[inline(never)]
+fn create_other(
+    request: &RequestAttributes<'_, '_>,
+    resolved: &ResolvedAttributes<'_>,
+    callsite: &'static SpanCallsite,
+    subscriber: &Dispatch,
+) -> tracing::Span {
+    let mut values = FieldValues::<MAX_FIELDS, MAX_INTS, MAX_ADDRESSES>::new();
+    let mut fields = [const { None }; MAX_FIELDS];
+    let known = fields.get_mut(callsite.late_fields..);
+    let mut sink = values.sink(known.unwrap_or_default());
+    sink.text(otel::NAME, Some(resolved.name.as_str()));
     let kind = match request.kind() {
         Kind::Server => "server",
         Kind::Client => "client",
     };
-    values.static_text(otel::KIND, Some(kind));
-    attributes::visit(request, resolved, &mut values);
-    let fields = values.in_order();
+    sink.static_text(otel::KIND, Some(kind));
+    attributes::visit(request, resolved, &mut sink);
     let fields = fields.get(..callsite.fields.len()).unwrap_or_default();
-    let metadata = callsite.metadata;
-    tracing::Span::new(metadata, &metadata.fields().value_set_all(fields))
+    let values = callsite.metadata.fields().value_set_all(fields);
+    tracing::Span::new_with(callsite.metadata, &values, subscriber)
+}
+
+/// Returns the field with a key.
+#[inline]
+fn field(fields: &FieldSet, key: &'static str) -> Option<Field> {
+    fields.iter().find(|field| is_same_key(field.name(), key))
 }
 
 /// Returns whether two keys are equal. Equal keys usually have the same address.
@@ -182,11 +230,7 @@ fn is_same_key(a: &'static str, b: &'static str) -> bool {
 impl TracingSpan {
     /// Returns a span that `create` creates in the context of its parent.
     #[inline(never)]
-    fn created_below(
-        parent: Parent,
-        callsite: SpanCallsite,
-        create: impl FnOnce() -> tracing::Span,
-    ) -> Self {
+    fn created_below(parent: Parent, create: impl FnOnce() -> tracing::Span) -> Self {
         let (base_context, link) = parent.into_context();
         let span = {
             let _attached = base_context.clone().map(Context::attach);
@@ -194,10 +238,8 @@ impl TracingSpan {
         };
         let span = Self {
             span,
-            fields: callsite.fields,
-            base_context,
+            state: base_context.into(),
             is_held: None,
-            has_record: false,
         };
         if let Some((link, context)) = link.and_then(|link| Some((link, span.context()?))) {
             context.span().add_link(link, Vec::new());
@@ -207,8 +249,13 @@ impl TracingSpan {
 
     /// Returns the context that is current inside the span. Returns `None` if entering the span activates none.
     fn entered_context(&self) -> Option<Context> {
-        // The current context is replaced even by an empty one, because the span may already be current.
-        let _attached = self.base_context.clone().unwrap_or_default().attach();
+        let base_context = match &self.state {
+            State::Prepared(context) => return Some(context.clone()),
+            State::Below(context) => context.clone(),
+            // The current context is replaced even by an empty one, because the span may already be current.
+            State::Plain | State::Ended(_) => Context::new(),
+        };
+        let _attached = base_context.attach();
         let outside = Context::map_current(span_id);
         let _span = self.span.enter();
         Context::map_current(|current| (span_id(current) != outside).then(|| current.clone()))
@@ -216,6 +263,7 @@ impl TracingSpan {
 
     /// Records all values at once, because every layer of the subscriber looks the span up and locks it for each
     /// call.
+    #[inline]
     fn record<const N: usize>(&self, values: [LateAttribute<'_>; N]) {
         let Some(fields) = self.span.metadata().map(|metadata| metadata.fields()) else {
             return;
@@ -223,16 +271,49 @@ impl TracingSpan {
         let Some(unset) = fields.iter().next() else {
             return;
         };
-        let field = |key| {
-            let index = self.fields.iter().position(|field| is_same_key(field, key));
-            fields.iter().nth(index?)
-        };
-        let values = values.map(|(key, value)| (value.and_then(|_| field(key)), value));
+        let values = values.map(|(key, value)| (value.and_then(|_| field(fields, key)), value));
         let values = values.each_ref().map(|(field, value)| match field {
             Some(field) => (field, value.as_ref().map(LateValue::as_field)),
             None => (&unset, None),
         });
         self.span.record_all(&fields.value_set(&values));
+    }
+
+    /// Closes the span, which ends it, unless it has children that are open.
+    #[inline]
+    fn close(&mut self) {
+        match self.state {
+            State::Ended(at) => prepared::close(&mut self.span, at),
+            _ => self.span = tracing::Span::none(),
+        }
+    }
+}
+
+impl Drop for TracingSpan {
+    #[inline]
+    fn drop(&mut self) {
+        if let State::Ended(at) = self.state {
+            prepared::close(&mut self.span, at);
+        }
+    }
+}
+
+impl TracingSpan {
+    /// Enters a span whose base context is attached until the span has activated its own.
+    #[inline(never)]
+    fn enter_below(&mut self, base_context: Context) -> Entered<'_> {
+        let outside = span_id(&base_context);
+        let base_context = base_context.attach();
+        let span = self.span.enter();
+        Context::map_current(|current| match span_id(current) == outside {
+            true => self.state = State::Below(current.clone()),
+            false => self.is_held = Some(kept::is_held(current)),
+        });
+        Entered {
+            _span: span,
+            _prepared: None,
+            _context: Some(base_context),
+        }
     }
 }
 
@@ -248,27 +329,33 @@ impl LateValue<'_> {
 impl OpenSpan for TracingSpan {
     type Entered<'a> = Entered<'a>;
 
+    #[inline]
     fn enter(&mut self) -> Entered<'_> {
-        let Some(base_context) = self.base_context.take() else {
-            let span = self.span.enter();
-            if self.is_held.is_none() {
-                self.is_held = Some(Context::map_current(kept::is_held));
+        match &self.state {
+            State::Prepared(context) => {
+                let context = context.clone().attach();
+                let prepared = prepared::Entered::new(&self.span);
+                Entered {
+                    _span: self.span.enter(),
+                    _prepared: Some(prepared),
+                    _context: Some(context),
+                }
             }
-            return Entered {
-                _span: span,
-                _base_context: None,
-            };
-        };
-        let outside = span_id(&base_context);
-        let base_context = base_context.attach();
-        let span = self.span.enter();
-        Context::map_current(|current| match span_id(current) == outside {
-            true => self.base_context = Some(current.clone()),
-            false => self.is_held = Some(kept::is_held(current)),
-        });
-        Entered {
-            _span: span,
-            _base_context: Some(base_context),
+            State::Below(_) => {
+                let below = mem::take(&mut self.state).into_context();
+                self.enter_below(below)
+            }
+            State::Plain | State::Ended(_) => {
+                let span = self.span.enter();
+                if self.is_held.is_none() {
+                    self.is_held = Some(Context::map_current(kept::is_held));
+                }
+                Entered {
+                    _span: span,
+                    _prepared: None,
+                    _context: None,
+                }
+            }
         }
     }
 
@@ -282,12 +369,23 @@ impl OpenSpan for TracingSpan {
         let Some(context) = self.context() else {
             return;
         };
-        self.span = tracing::Span::none();
-        self.base_context = Some(kept::exported_context(&context).unwrap_or(context));
+        self.close();
+        self.state = State::Below(kept::exported_context(&context).unwrap_or(context));
     }
 
     fn is_recording(&self) -> bool {
         !self.span.is_disabled()
+    }
+
+    #[inline]
+    fn set_int(&mut self, key: &'static str, value: i64) {
+        if let Some(fields) = self.span.metadata().map(|metadata| metadata.fields())
+            && let Some(field) = field(fields, key)
+        {
+            let value: &dyn field::Value = &value;
+            self.span
+                .record_all(&fields.value_set(&[(&field, Some(value))]));
+        }
     }
 
     fn set_all<const N: usize>(&mut self, attributes: [LateAttribute<'_>; N]) {
@@ -310,11 +408,12 @@ fn span_id(context: &Context) -> SpanId {
     context.span().span_context().span_id()
 }
 
-/// An entered span. It is exited before its base context is detached.
+/// An entered span. It is exited before its context, or the one below it, is detached.
 pub struct Entered<'a> {
     // Fields are dropped in the order of declaration.
     _span: tracing::span::Entered<'a>,
-    _base_context: Option<ContextGuard>,
+    _prepared: Option<prepared::Entered>,
+    _context: Option<ContextGuard>,
 }
 
 impl fmt::Debug for Entered<'_> {
