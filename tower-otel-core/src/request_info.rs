@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
-    fmt, mem,
+    fmt,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -339,12 +339,10 @@ impl<'a> RequestInfo<'a> {
         true
     }
 
-    /// Drops this information. Calls no destructor if there is nothing to free, as for most requests.
+    /// Returns whether there are values to drop.
     #[inline(always)]
-    pub(crate) fn discard(self) {
-        if self.custom_route.get().is_none() && self.extras.get().is_none() {
-            mem::forget(self);
-        }
+    pub(crate) fn has_values_to_drop(&self) -> bool {
+        self.custom_route.get().is_some() || self.extras.get().is_some()
     }
 
     pub(crate) fn take_additions(&self) -> Option<Additions> {

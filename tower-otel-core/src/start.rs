@@ -1,6 +1,6 @@
 //! The start of an exchange.
 
-use std::time::Instant;
+use std::{mem::ManuallyDrop, time::Instant};
 
 use crate::{
     exchange_guard::ExchangeGuard,
@@ -19,10 +19,19 @@ pub(crate) fn start<O: Observe, R: RequestHead>(
     request: &mut R,
 ) -> Result<ExchangeGuard<O::Exchange>, PanicPayload> {
     let at = Instant::now();
-    let info = RequestInfo::new(request);
-    let guard = ExchangeGuard::new(catch_panic(|| observer.start(&info, at))?);
+    // Most requests have no values to drop, and two calls of destructors would find nothing.
+    let info = ManuallyDrop::new(RequestInfo::new(request));
+    let guard = match catch_panic(|| observer.start(&info, at)) {
+        Ok(exchange) => ExchangeGuard::new(exchange),
+        Err(panic) => {
+            drop(ManuallyDrop::into_inner(info));
+            return Err(panic);
+        }
+    };
     let (additions, has_received_route) = (info.take_additions(), info.has_received_route());
-    info.discard();
+    if info.has_values_to_drop() {
+        drop(ManuallyDrop::into_inner(info));
+    }
     if has_received_route && let Some(extensions) = request.extensions_mut() {
         Route::mark_received(extensions);
     }
