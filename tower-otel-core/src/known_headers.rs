@@ -40,7 +40,7 @@ impl<'a> Lines<'a> {
     }
 
     #[inline]
-    const fn only(self) -> Option<&'a HeaderValue> {
+    const fn only_line(self) -> Option<&'a HeaderValue> {
         match self {
             Self::One(value) => Some(value),
             _ => None,
@@ -71,8 +71,8 @@ impl<'a> KnownHeaders<'a> {
                 _ => {}
             }
         }
-        known.host = host.only();
-        known.traceparent = traceparent.only();
+        known.host = host.only_line();
+        known.traceparent = traceparent.only_line();
         known
     }
 }

@@ -134,13 +134,13 @@ impl<'a> RequestInfo<'a> {
             Kind::Server => *self
                 .server_target
                 .get()
-                .unwrap_or_else(|| self.find_server_target()),
+                .unwrap_or_else(|| self.find_received_target()),
             Kind::Client => *self.client_target.get_or_init(|| self.head.target()),
         }
     }
 
     #[inline(never)]
-    fn find_server_target(&self) -> &Target<'a> {
+    fn find_received_target(&self) -> &Target<'a> {
         let target = received_target(self.head, self.extensions);
         set_once(&self.server_target, target)
     }

@@ -9,9 +9,9 @@ pub(crate) const MAX_VALUE_LENGTH: usize = 128;
 pub(crate) const MAX_ROUTE_LENGTH: usize = 256;
 
 /// The end of a value that is cut.
-const MARK: &str = "…";
+const CUT_MARK: &str = "…";
 
-/// Cuts a value that is longer than `length` bytes at a character boundary, and appends [`MARK`]. The result has at most
+/// Cuts a value that is longer than `length` bytes at a character boundary, and appends [`CUT_MARK`]. The result has at most
 /// `length` bytes.
 #[inline]
 pub(crate) fn cut(value: Cow<'_, str>, length: usize) -> Cow<'_, str> {
@@ -23,9 +23,9 @@ pub(crate) fn cut(value: Cow<'_, str>, length: usize) -> Cow<'_, str> {
 
 #[cold]
 fn cut_longer(value: &str, length: usize) -> Cow<'static, str> {
-    let mut lengths = (0..=length.saturating_sub(MARK.len())).rev();
+    let mut lengths = (0..=length.saturating_sub(CUT_MARK.len())).rev();
     let start = lengths.find_map(|length| value.get(..length));
-    Cow::Owned(start.unwrap_or_default().to_owned() + MARK)
+    Cow::Owned(start.unwrap_or_default().to_owned() + CUT_MARK)
 }
 
 #[cfg(test)]

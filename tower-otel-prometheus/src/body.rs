@@ -20,7 +20,7 @@ pub struct MetricsBody(Option<RunningScrape>);
 struct RunningScrape {
     scrape: Scrape,
     permit: ScrapePermit,
-    yields: bool,
+    yields_next: bool,
 }
 
 impl MetricsBody {
@@ -28,7 +28,7 @@ impl MetricsBody {
         Self(Some(RunningScrape {
             scrape,
             permit,
-            yields: false,
+            yields_next: false,
         }))
     }
 
@@ -57,8 +57,8 @@ impl Body for MetricsBody {
         let Some(running) = &mut self.0 else {
             return Poll::Ready(None);
         };
-        if mem::replace(&mut running.yields, true) {
-            running.yields = false;
+        if mem::replace(&mut running.yields_next, true) {
+            running.yields_next = false;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

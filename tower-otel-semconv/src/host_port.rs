@@ -117,7 +117,7 @@ fn name_length(text: &[u8]) -> Option<usize> {
 
 const OTHER: u8 = 0;
 const ALPHANUMERIC: u8 = 1;
-const MARK: u8 = 2;
+const UNRESERVED_MARK: u8 = 2;
 
 /// The class of each character of a name.
 static CLASSES: [u8; 256] = classes();
@@ -130,7 +130,7 @@ const fn classes() -> [u8; 256] {
     while byte < 256 {
         classes[byte] = match byte as u8 {
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => ALPHANUMERIC,
-            b'-' | b'.' | b'_' | b'~' => MARK,
+            b'-' | b'.' | b'_' | b'~' => UNRESERVED_MARK,
             _ => OTHER,
         };
         byte += 1;

@@ -72,11 +72,11 @@ pub fn span_name(method: Option<&str>) -> &str {
 pub fn status(headers: &HeaderMap) -> Option<u8> {
     headers
         .get(&GRPC_STATUS)
-        .map(|value| parse_status(value.as_bytes()))
+        .map(|value| parse_grpc_status(value.as_bytes()))
 }
 
 /// Parses a `grpc-status` value.
-fn parse_status(value: &[u8]) -> u8 {
+fn parse_grpc_status(value: &[u8]) -> u8 {
     match *value {
         [digit @ b'0'..=b'9'] => digit - b'0',
         [b'1', digit @ b'0'..=b'6'] => 10 + digit - b'0',
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn the_seventeen_codes_have_names() {
         for code in 0..=16 {
-            assert_eq!(parse_status(code.to_string().as_bytes()), code);
+            assert_eq!(parse_grpc_status(code.to_string().as_bytes()), code);
             assert!(status_name(code).is_some());
         }
         assert_eq!(status_name(17), None);
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn an_invalid_status_is_unknown() {
         for value in "|17|-1|+1|00|01| 0|0 |1.0|OK|999999999999".split('|') {
-            assert_eq!(parse_status(value.as_bytes()), UNKNOWN, "{value:?}");
+            assert_eq!(parse_grpc_status(value.as_bytes()), UNKNOWN, "{value:?}");
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_yield_a_known_status(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
-            prop_assert!(status_name(parse_status(&bytes)).is_some());
+            prop_assert!(status_name(parse_grpc_status(&bytes)).is_some());
         }
 
         #[test]

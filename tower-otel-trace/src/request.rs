@@ -136,12 +136,15 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
     /// Resolves the name and the attributes that are computed from the request.
     #[inline(always)]
     pub(crate) fn resolve(&self) -> ResolvedAttributes<'_> {
-        self.resolve_with_name(self.name())
+        self.resolve_with_span_name(self.name())
     }
 
     /// Resolves the attributes that are computed from the request.
     #[inline(always)]
-    pub(crate) fn resolve_with_name<'v>(&'v self, name: SpanName<'v>) -> ResolvedAttributes<'v> {
+    pub(crate) fn resolve_with_span_name<'v>(
+        &'v self,
+        name: SpanName<'v>,
+    ) -> ResolvedAttributes<'v> {
         ResolvedAttributes {
             name,
             query: self.query(),

@@ -14,7 +14,7 @@ pub(crate) struct SpanSource {
 const MAX_NAME: usize = 256;
 
 /// The maximum number of scopes of this process that are remembered in addition to the last one.
-const MAX_OTHERS: usize = 15;
+const MAX_OTHER_SCOPES: usize = 15;
 
 impl SpanSource {
     /// Returns a source. The name of the scope is cut.
@@ -61,7 +61,7 @@ impl OwnSources {
                 Some(other) => mem::swap(&mut self.last, other),
                 None => {
                     let new = SpanSource::new(Arc::clone(&self.last.service), scope);
-                    self.others.truncate(MAX_OTHERS - 1);
+                    self.others.truncate(MAX_OTHER_SCOPES - 1);
                     self.others.insert(0, mem::replace(&mut self.last, new));
                 }
             }
@@ -109,7 +109,7 @@ mod tests {
         for scope in 0..1000 {
             sources.with_scope(&scope.to_string());
         }
-        assert_eq!(sources.others.len(), MAX_OTHERS);
+        assert_eq!(sources.others.len(), MAX_OTHER_SCOPES);
         assert_eq!(sources.with_scope("990").scope, "990");
     }
 

@@ -59,7 +59,7 @@ impl<'a> SpanFields<'a> {
         match key {
             otel::NAME => self.settings.name = self.attributes.texts().store_name(value),
             otel::KIND => self.settings.kind = parse_kind(value),
-            otel::STATUS_CODE => self.settings.status = parse_status(value),
+            otel::STATUS_CODE => self.settings.status = parse_span_status(value),
             otel::STATUS_DESCRIPTION => {
                 self.settings.description = Some(cut(value, NAME_LENGTH).to_owned());
             }
@@ -127,7 +127,7 @@ fn parse_kind(text: &str) -> Option<SpanKind> {
     Some(kind)
 }
 
-fn parse_status(text: &str) -> Option<StatusCode> {
+fn parse_span_status(text: &str) -> Option<StatusCode> {
     let is = |name| text.eq_ignore_ascii_case(name);
     if is("ok") {
         Some(StatusCode::Ok)

@@ -34,7 +34,7 @@ pub(crate) struct HttpClient {
     url: Url,
     headers: HeaderMap,
     /// Whether the endpoint has answered by HTTP.
-    speaks_http: bool,
+    has_answered: bool,
 }
 
 /// The hint in failures until the endpoint has answered by HTTP.
@@ -67,7 +67,7 @@ impl HttpClient {
             client,
             url,
             headers,
-            speaks_http: false,
+            has_answered: false,
         })
     }
 
@@ -78,13 +78,13 @@ impl HttpClient {
             .headers(self.headers.clone());
         match request.body(body).send().await {
             Ok(response) => {
-                self.speaks_http = true;
+                self.has_answered = true;
                 read(response).await
             }
             Err(error) if error.is_builder() => Answer::Failed(with_causes(&error.without_url())),
             Err(error) => {
                 let is_connect = error.is_connect();
-                let hint = (!self.speaks_http).then_some(HINT);
+                let hint = (!self.has_answered).then_some(HINT);
                 Answer::without_response(&error.without_url(), is_connect).with_hint(hint)
             }
         }

@@ -136,7 +136,7 @@ fn a_kept_trace_is_not_sampled_for_other_processes() {
     });
     fail(&root);
     drop(root);
-    let direct = start_direct(&scene.recorder, Some(caller), Instant::now());
+    let mut direct = start_direct(&scene.recorder, Some(caller), Instant::now());
     direct.span.set_status(Status::error(""));
     let spans = scene.spans();
     assert_eq!(spans.len(), 2);

@@ -209,7 +209,7 @@ fn write_all(request: &RequestAttributes<'_, '_>, record: &mut SpanRecord) {
         return write_resolved(request, &request.resolve(), record);
     };
     record.set_name(&method, Some(route));
-    let resolved = request.resolve_with_name(SpanName::Text(method));
+    let resolved = request.resolve_with_span_name(SpanName::Text(method));
     attributes::visit(request, &resolved, record.attributes());
 }
 
