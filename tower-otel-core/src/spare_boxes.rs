@@ -18,7 +18,7 @@ pub(crate) fn fill<T: 'static>(value: T) -> Box<Option<T>> {
         _ => new(),
     };
     // The box is empty. Without the destructor of its content the compiler moves the value fewer times.
-    mem::forget(mem::replace(&mut *spare, Some(value)));
+    mem::forget(spare.replace(value));
     spare
 }
 

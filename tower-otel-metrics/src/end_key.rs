@@ -35,11 +35,11 @@ pub(crate) struct OwnedEndKey {
     /// Start, status and reason in [one word](EndKey::packed).
     packed: u64,
     /// The values that the keys of most exchanges do not have. Boxed, so that other keys use fewer cache lines.
-    more: Option<Box<MoreEndKey>>,
+    extras: Option<Box<EndKeyExtras>>,
 }
 
 #[derive(Debug)]
-struct MoreEndKey {
+struct EndKeyExtras {
     error_type: Option<&'static str>,
     version: Option<Version>,
     route: Option<Box<str>>,
@@ -51,7 +51,7 @@ impl OwnedEndKey {
     #[inline]
     pub(crate) fn is_plain(&self, start: EntryIndex, status: StatusCode) -> bool {
         self.packed == u64::from(status.as_u16()) << 32 | u64::from(start.number())
-            && self.more.is_none()
+            && self.extras.is_none()
     }
 }
 
@@ -76,13 +76,13 @@ impl Query for EndKey<'_> {
     #[inline(always)]
     fn matches(&self, key: &OwnedEndKey) -> bool {
         self.packed() == key.packed
-            && match &key.more {
-                None => self.has_no_more(),
-                Some(more) => {
-                    self.version == more.version
-                        && self.error_type == more.error_type
-                        && self.route == more.route.as_deref()
-                        && self.custom == more.custom
+            && match &key.extras {
+                None => self.has_no_extras(),
+                Some(extras) => {
+                    self.version == extras.version
+                        && self.error_type == extras.error_type
+                        && self.route == extras.route.as_deref()
+                        && self.custom == extras.custom
                 }
             }
     }
@@ -90,8 +90,8 @@ impl Query for EndKey<'_> {
     fn to_key(&self) -> OwnedEndKey {
         OwnedEndKey {
             packed: self.packed(),
-            more: (!self.has_no_more()).then(|| {
-                Box::new(MoreEndKey {
+            extras: (!self.has_no_extras()).then(|| {
+                Box::new(EndKeyExtras {
                     error_type: self.error_type,
                     version: self.version,
                     route: self.route.map(Into::into),
@@ -105,7 +105,7 @@ impl Query for EndKey<'_> {
 impl<'a> EndKey<'a> {
     /// Returns whether the key has only a start, a status and a reason.
     #[inline]
-    fn has_no_more(&self) -> bool {
+    fn has_no_extras(&self) -> bool {
         self.error_type.is_none()
             && self.version.is_none()
             && self.route.is_none()

@@ -33,7 +33,20 @@ pub(crate) struct AtomicHistogram {
     first: [AtomicU64; FIRST],
     exemplars: Exemplars,
     /// The other buckets.
-    others: Box<[AtomicU64]>,
+    others: Box<[CacheLine]>,
+}
+
+/// Buckets on a line of their own, so that histograms do not share lines.
+#[derive(Default)]
+#[repr(align(64))]
+struct CacheLine([AtomicU64; BUCKETS_OF_LINE]);
+
+const BUCKETS_OF_LINE: usize = 8;
+
+/// Returns the number of lines of the other buckets.
+fn other_lines(boundaries: &[f64]) -> usize {
+    let others = (boundaries.len() + 1).saturating_sub(FIRST);
+    others.div_ceil(BUCKETS_OF_LINE)
 }
 
 /// The number of buckets on the line of the sum.
@@ -48,7 +61,9 @@ impl AtomicHistogram {
             exemplars: Exemplars::new(spans, boundaries.len() + 1),
             sum: AtomicU64::new(0),
             first: array::from_fn(zero),
-            others: (FIRST..=boundaries.len()).map(zero).collect(),
+            others: (0..other_lines(&boundaries))
+                .map(|_| CacheLine::default())
+                .collect(),
             native: native.then(|| NativeBuckets::new(&boundaries).into()),
             boundaries,
         }
@@ -58,20 +73,25 @@ impl AtomicHistogram {
     fn bucket(&self, index: usize) -> Option<&AtomicU64> {
         match self.first.get(index) {
             Some(bucket) => Some(bucket),
-            None => self.others.get(index - FIRST),
+            None => {
+                let index = index - FIRST;
+                let line = self.others.get(index / BUCKETS_OF_LINE)?;
+                line.0.get(index % BUCKETS_OF_LINE)
+            }
         }
     }
 
     /// Returns the approximate size of a histogram in bytes, with an exemplar in every bucket.
     pub(crate) fn size(boundaries: &[f64], native: bool, has_exemplars: bool) -> usize {
         let buckets = boundaries.len() + 1;
+        let others = other_lines(boundaries) * size_of::<CacheLine>();
         let native = if native {
-            NativeBuckets::size(boundaries)
+            size_of::<NativeBuckets>() + NativeBuckets::size(boundaries)
         } else {
             0
         };
         let exemplars = if has_exemplars { 60 * buckets } else { 0 };
-        size_of::<Self>() + size_of::<AtomicU64>() * buckets + native + exemplars
+        size_of::<Self>() + others + native + exemplars
     }
 
     fn add(&self, value: f64, times: usize) {
@@ -113,7 +133,8 @@ impl AtomicHistogram {
     /// Returns the number of samples up to each boundary, and the total as the last item. Every
     /// bucket is read once, so the items never descend while other threads record.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        let buckets = self.first.iter().chain(&self.others);
+        let others = self.others.iter().flat_map(|line| &line.0);
+        let buckets = self.first.iter().chain(others);
         let buckets = buckets.take(self.boundaries.len() + 1);
         buckets.scan(0_u64, |total, bucket| {
             *total = total.saturating_add(bucket.load(Relaxed));

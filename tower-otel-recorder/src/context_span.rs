@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Span, SpanContext, Status, TraceContextExt},
+    trace::{Span, SpanContext, Status, TraceContextExt, TraceState},
 };
 
 use crate::{
@@ -57,6 +57,14 @@ impl ContextSpan<()> {
             changes,
             held: (),
         }
+    }
+
+    /// Returns the span with these ids, which have no trace state.
+    #[inline(always)]
+    pub(crate) fn without_state(ids: &SpanContext, changes: &Arc<ContextChanges>) -> Self {
+        let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
+        let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
+        Self::new(context, Arc::clone(changes))
     }
 
     /// Returns a context with the span.

@@ -87,17 +87,6 @@ impl DecisionRule {
         }
     }
 
-    /// Returns whether a span with this valid parent in another process is sampled without calling the sampler.
-    #[inline(always)]
-    pub(crate) fn samples_child_of_remote(self, trace: TraceId, is_sampled: bool) -> bool {
-        match self.children() {
-            Children::FollowParent => is_sampled,
-            Children::FollowLocal => self.root(trace) == Some(true),
-            Children::ByTraceId => self.includes(trace),
-            Children::Ask => false,
-        }
-    }
-
     /// Returns the decision for a span without a parent, or `None` if the sampler must be called.
     #[inline(always)]
     pub(crate) fn root(self, trace: TraceId) -> Option<bool> {

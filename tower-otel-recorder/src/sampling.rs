@@ -99,12 +99,8 @@ impl Sampling {
     pub(crate) fn sampled_child_of_remote(&self, parent: &SpanContext) -> Option<SpanContext> {
         let (trace, flags) = (parent.trace_id(), parent.trace_flags());
         let has_no_state = *parent.trace_state() == TraceState::NONE;
-        let is_sampled = has_no_state
-            && parent.is_valid()
-            && self
-                .sampler
-                .rule()
-                .samples_child_of_remote(trace, flags.is_sampled());
+        let rule = self.sampler.rule();
+        let is_sampled = has_no_state && parent.is_valid() && rule.child(parent) == Some(true);
         is_sampled.then(|| {
             let span = self.ids.new_span_id();
             SpanContext::new(trace, span, with_sampled(flags), false, TraceState::NONE)

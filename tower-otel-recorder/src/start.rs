@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt},
 };
 
 use crate::{
@@ -59,7 +59,7 @@ impl RecorderTracer {
             link,
             at,
         } = start;
-        // The shortest path of `start_any`.
+        // The same as `start_any`, for a sampled child of a remote span without a trace state.
         if let (Some(remote), None) = (&remote, link)
             && !shared.pipeline.is_closed()
             && !base.is_telemetry_suppressed()
@@ -162,8 +162,5 @@ fn context_of(
 /// Returns a context like [`context_of`], for a span that is sampled and has no trace state.
 #[inline(never)]
 fn context_without_state(record: &SpanRecord, base: &Context) -> Context {
-    let ids = &record.context;
-    let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
-    let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
-    ContextSpan::new(context, Arc::clone(&record.changes)).into_context(base)
+    ContextSpan::without_state(&record.context, &record.changes).into_context(base)
 }

@@ -81,7 +81,7 @@ pub(crate) fn http_server_own<'v>(
     query: Option<&'v str>,
     sink: &mut impl AttributeSink<'v>,
 ) {
-    http_server_usual(request, query, sink);
+    http_server_default(request, query, sink);
     if request.has_optional_attributes() {
         http_server_optional(request, sink);
     }
@@ -89,7 +89,7 @@ pub(crate) fn http_server_own<'v>(
 
 /// Visits the attributes that may differ for each request and need no option.
 #[inline(always)]
-pub(crate) fn http_server_usual<'v>(
+pub(crate) fn http_server_default<'v>(
     request: &'v RequestAttributes<'_, '_>,
     query: Option<&'v str>,
     sink: &mut impl AttributeSink<'v>,

@@ -4,7 +4,7 @@
 use opentelemetry::trace::SpanContext;
 use opentelemetry::{Context, trace::TraceContextExt};
 
-/// Returns whether the span of a context is recorded although it is not sampled, and was not opened by a tracer.
+/// Returns whether the span of a context is held: recorded although it is not sampled.
 #[cfg(feature = "recorder")]
 #[inline]
 pub(crate) fn is_held(context: &Context) -> bool {

@@ -14,7 +14,7 @@ use tower_otel_core::{
     Filter, GrpcCall, HttpOptions, Kind, Observe, Observed, RequestHead, RequestInfo, Route,
     RouteSlot,
 };
-use tower_otel_propagate::{Propagation, RemoteParent};
+use tower_otel_propagate::{Propagation, RemoteParent, w3c::traceparent::TraceParent};
 #[cfg(feature = "recorder")]
 use tower_otel_recorder::Recorder;
 use tower_otel_semconv::{KnownMethods, SensitiveKeys, TrustedProxies, attribute};
@@ -467,25 +467,10 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
     #[inline]
     fn start(&self, request: &RequestInfo<'_>, at: Instant) -> Self::Exchange {
         let config = &self.0.config;
-        if !request.is_observed(config.kind, &config.http) {
-            return self.skip(request);
-        }
-        // The shortest path of `start_any`.
-        if config.is_plain
-            && let Some(route) = request.route(Kind::Server, &config.http)
-        {
+        if config.is_plain {
             let base = Context::current();
             if let Some(parent) = config.propagation.extract_traceparent(request, &base) {
-                let attributes =
-                    RequestAttributes::new(config, request, Protocol::Http, Some(route));
-                // Two calls, so that the parent is not moved.
-                let span = match parent {
-                    Some(span) => {
-                        self.start_span(&attributes, || Parent::Span { base, span }, request, at)
-                    }
-                    None => self.start_span(&attributes, || Parent::Current, request, at),
-                };
-                return TraceExchange::new(span, &self.0, None);
+                return self.start_plain(request, (base, parent), at);
             }
         }
         self.start_any(request, at)
@@ -493,12 +478,34 @@ impl<B: SpanBackend> Observe for TraceLayer<B> {
 }
 
 impl<B: SpanBackend> TraceLayer<B> {
+    /// Starts an exchange of a [plain](crate::state::Config::is_plain) configuration, in this context or below a remote parent.
+    #[inline(always)]
+    fn start_plain(
+        &self,
+        request: &RequestInfo<'_>,
+        (base, parent): (Context, Option<TraceParent>),
+        at: Instant,
+    ) -> TraceExchange<B> {
+        let config = &self.0.config;
+        if !request.is_observed(config.kind, &config.http) {
+            return self.skip(Parent::below(base, parent));
+        }
+        let Some(route) = request.route(Kind::Server, &config.http) else {
+            return self.start_observed(request, Parent::below(base, parent), false, at);
+        };
+        let attributes = RequestAttributes::new(config, request, Protocol::Http, Some(route));
+        // One call for each kind of parent, so that the compiler does not copy the enum.
+        let span = match parent {
+            Some(span) => self.start_span(&attributes, || Parent::Span { base, span }, request, at),
+            None => self.start_span(&attributes, || Parent::Current, request, at),
+        };
+        TraceExchange::new(span, &self.0, None)
+    }
+
     /// Returns the exchange of a request that the filter does not select.
     #[cold]
-    fn skip(&self, request: &RequestInfo<'_>) -> TraceExchange<B> {
-        let LayerState { backend, config } = &*self.0;
-        let span = backend.disabled(Parent::of(request, config));
-        TraceExchange::new(span, &self.0, None)
+    fn skip(&self, parent: Parent) -> TraceExchange<B> {
+        TraceExchange::new(self.0.backend.disabled(parent), &self.0, None)
     }
 
     /// Starts an exchange with any options.
@@ -508,6 +515,22 @@ impl<B: SpanBackend> TraceLayer<B> {
         let decision = Parent::decide(request, config);
         let parent = Parent::by(decision, request, config);
         let server_timing = config.server_timing && decision == Some(RemoteParent::Continue);
+        match request.is_observed(config.kind, &config.http) {
+            true => self.start_observed(request, parent, server_timing, at),
+            false => self.skip(parent),
+        }
+    }
+
+    /// Starts an exchange with any options, of a request that the filter selects.
+    #[inline(never)]
+    fn start_observed(
+        &self,
+        request: &RequestInfo<'_>,
+        parent: Parent,
+        server_timing: bool,
+        at: Instant,
+    ) -> TraceExchange<B> {
+        let config = &self.0.config;
         if let Some(call) = config.grpc_call(request, at) {
             return self
                 .start_call(call, parent, request, at)

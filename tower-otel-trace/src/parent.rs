@@ -55,6 +55,15 @@ impl Parent {
         }
     }
 
+    /// Returns the parent in another process, else the span of the current context.
+    #[inline]
+    pub(crate) fn below(base: Context, remote: Option<TraceParent>) -> Self {
+        match remote {
+            Some(span) => Self::Span { base, span },
+            None => Self::Current,
+        }
+    }
+
     /// Returns the parent of the span of a request by this decision.
     #[inline(always)]
     pub(crate) fn by(
@@ -69,8 +78,7 @@ impl Parent {
                 // A propagator may attach contexts, which panics inside `map_current`.
                 let base = Context::current();
                 match propagation.extract_traceparent(request, &base) {
-                    Some(None) => Self::Current,
-                    Some(Some(span)) => Self::Span { base, span },
+                    Some(parent) => Self::below(base, parent),
                     None => {
                         let extract = || propagation.extract(request, &base);
                         let extracted = request.call_function(None, extract);

@@ -38,7 +38,8 @@ pub(crate) struct Config {
     pub(crate) server_timing: bool,
     /// The attribute of a gRPC status, if gRPC calls are recorded as such.
     pub(crate) grpc: Option<&'static str>,
-    /// The result of [`needs_no_option`](Self::needs_no_option).
+    /// Whether spans of a server start without a policy for remote parents, captured request headers, gRPC, an access log, an
+    /// exposed span and `Server-Timing`.
     pub(crate) is_plain: bool,
 }
 
@@ -63,18 +64,18 @@ impl Config {
             grpc: None,
             is_plain: false,
         };
-        config.is_plain = config.needs_no_option();
+        config.is_plain = config.starts_plain();
         config
     }
 
     /// Changes the options.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self)) {
         change(self);
-        self.is_plain = self.needs_no_option();
+        self.is_plain = self.starts_plain();
     }
 
-    /// Returns whether the start of a server's span reads the defaults and does nothing else than to open the span.
-    fn needs_no_option(&self) -> bool {
+    /// Returns the value of [`is_plain`](Self::is_plain) for the other options.
+    fn starts_plain(&self) -> bool {
         self.kind == Kind::Server
             && self.remote_parent.is_default()
             && self.request_headers.is_empty()

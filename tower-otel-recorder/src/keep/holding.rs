@@ -184,7 +184,6 @@ impl Shared {
             .and_then(|held| ListedSpan::with_any_place(span, &held.trace));
         if let Some(held) = &held
             && listed.is_none()
-            && !held.is_root
             && !held.is_inherited
         {
             self.cancel_held(held);

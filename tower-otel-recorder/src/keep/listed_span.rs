@@ -29,7 +29,7 @@ pub(crate) struct ListedSpan {
 }
 
 impl ListedSpan {
-    /// Returns `None` if there are too many held spans. Leaves places for [`with_any_place`](Self::with_any_place).
+    /// Returns `None` if the bucket of the span has no free place. Leaves places for [`with_any_place`](Self::with_any_place).
     #[inline]
     pub(crate) fn new(span: &SpanContext, trace: &Arc<HeldTrace<RecordBox>>) -> Option<Self> {
         Self::with_places(span, trace, PLACES - RESERVED)

@@ -126,8 +126,9 @@ pub(super) fn read_trace<R>(
 /// Returns the held trace of a span in a context, if [`read_trace`] does not find it.
 ///
 /// Such a span could not be listed, or is not held. A span of a tracer is put in the context by its caller, and the API does not
-/// return it. So an attribute is set on it, which is [handled](handle_attribute) as a query. This takes the lock of the span, which `SpanRef::set_attributes` holds while it
-/// reads its argument. It can run code of the application, if the span is of another crate.
+/// return it. So an attribute is set on it, which is [handled](handle_attribute) as a query. This takes the lock of the span,
+/// which `SpanRef::set_attributes` holds while it reads its argument. It can run code of the application, if the span is of
+/// another crate.
 pub(super) fn queried_trace(context: &Context) -> SpanTrace {
     let span = context.span();
     if span.span_context().is_sampled() {
@@ -149,8 +150,8 @@ pub(crate) fn exclude(base: &Context, span: &SpanContext, held: Option<&HeldSpan
 }
 
 /// Returns whether the trace of the span in a context is exported because a rule keeps it: its local root has ended and was
-/// queued. Returns `None` if the trace is not held. A root that a tracer started is found only if it `is_queried`, which takes
-/// its lock.
+/// queued. Returns `None` if the trace is not held. A tracer's span without a place in the table is found only if it
+/// `is_queried`, which takes its lock.
 #[inline]
 pub fn is_kept(context: &Context, is_queried: bool) -> Option<bool> {
     let found = read_trace(context, |trace, _| trace.is_exported());

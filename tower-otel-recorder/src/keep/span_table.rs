@@ -23,14 +23,15 @@ const FREE: u64 = 0;
 
 /// The values of at most a fixed number of spans.
 ///
-/// A span is found as long as it is in the table, by code that runs after it was inserted. Its lock is only taken to find it.
+/// A span is found as long as it is in the table, by code that runs after it was inserted. The lock of
+/// a place is taken only to insert, find and remove its span.
 pub(super) struct SpanTable<T> {
     buckets: Box<[Bucket<T>]>,
 }
 
 #[repr(align(64))]
 struct Bucket<T> {
-    /// A place belongs to the thread that has changed its id from [`FREE`], until it changes it back.
+    /// A place belongs to the [`Place`] whose insertion changed its id from [`FREE`], until that is dropped.
     ids: [AtomicU64; PLACES],
     values: [Mutex<Option<Arc<T>>>; PLACES],
 }

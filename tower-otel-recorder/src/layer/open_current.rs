@@ -160,9 +160,7 @@ impl SpanRecord {
         if *ids.trace_state() != TraceState::NONE {
             return self.set_context_with_state(empty, base);
         }
-        let (trace, span, flags) = (ids.trace_id(), ids.span_id(), ids.trace_flags());
-        let context = SpanContext::new(trace, span, flags, false, TraceState::NONE);
-        let span = ContextSpan::new(context, Arc::clone(&self.changes));
+        let span = ContextSpan::without_state(ids, &self.changes);
         // Without the destructor of the empty context, which does nothing, the compiler writes the new one in place.
         mem::forget(mem::replace(empty, span.into_context(base)));
     }

@@ -68,6 +68,7 @@ fn a_span_that_starts_while_attributes_of_its_parent_are_read_is_held() {
         set_rows();
         drop(entered);
         direct.span.set_status(Status::error(""));
+        drop(direct);
         sender.send(scene.spans())
     });
     let spans = spans.recv_timeout(LONG).unwrap();

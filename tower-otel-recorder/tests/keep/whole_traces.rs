@@ -138,6 +138,7 @@ fn a_kept_trace_is_not_sampled_for_other_processes() {
     drop(root);
     let mut direct = start_direct(&scene.recorder, Some(caller), Instant::now());
     direct.span.set_status(Status::error(""));
+    drop(direct);
     let spans = scene.spans();
     assert_eq!(spans.len(), 2);
     for span in &spans {

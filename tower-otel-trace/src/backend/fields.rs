@@ -185,7 +185,7 @@ pub(crate) struct SpanCallsite {
 
 pub(super) const HTTP_SERVER_LATE_FIELDS: usize = 3;
 
-/// The number of fields of a [usual span of a server](SpanCallsite::is_usual_server), and of the values of each type.
+/// The number of fields of a [default span of a server](SpanCallsite::is_default_server), and of the values of each type.
 pub(super) const HTTP_SERVER_FIELD_COUNT: usize = HTTP_SERVER_FIELDS.len();
 pub(super) const HTTP_SERVER_TEXTS: usize = 10;
 pub(super) const HTTP_SERVER_INTS: usize = 2;
@@ -243,7 +243,7 @@ impl SpanCallsite {
 
     /// Returns whether these are the fields of an HTTP server's span, without optional ones.
     #[inline]
-    pub(super) fn is_usual_server(&self) -> bool {
+    pub(super) fn is_default_server(&self) -> bool {
         ptr::eq(self.metadata, &raw const HTTP_SERVER_METADATA)
     }
 
@@ -333,7 +333,7 @@ mod tests {
         assert!(declared.starts_with(&expected), "{declared:?} {expected:?}");
         assert!(callsite.fields.len() <= MAX_FIELDS);
         assert!(keys.ints <= MAX_INTS && keys.addresses <= MAX_ADDRESSES);
-        if callsite.is_usual_server() {
+        if callsite.is_default_server() {
             let texts = [otel::NAME, otel::KIND].len() + keys.texts;
             let counts = (texts, keys.ints, keys.addresses);
             assert_eq!(

@@ -1,6 +1,6 @@
 //! Spans of `tracing` that the layer of tower-otel-recorder records without reading their fields.
 
-use std::{borrow::Cow, time::Instant};
+use std::{borrow::Cow, cell::LazyCell, time::Instant};
 
 use opentelemetry::{Context, trace::SpanContext};
 use tower_otel_propagate::ExtractedContext;
@@ -43,17 +43,18 @@ pub(super) fn open(
         link,
         at,
     };
-    let template = template(request);
-    let template = template.as_deref();
-    let resolved = resolve(request, template);
+    // Resolved only if the layer can open the span.
+    let template = LazyCell::new(|| template(request));
+    let resolved = LazyCell::new(|| resolve(request, template.as_deref()));
     layer.open(
         callsite.metadata,
         start,
         || sampler_input(request),
         |record| {
             let query = resolved.query.as_deref();
-            let is_written =
-                template.is_some_and(|template| write_template(request, template, query, record));
+            let is_written = template
+                .as_deref()
+                .is_some_and(|template| write_template(request, template, query, record));
             if !is_written {
                 write_resolved(request, &resolved, record);
             }

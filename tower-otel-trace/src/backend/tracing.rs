@@ -62,17 +62,6 @@ enum State {
     Ended(Instant),
 }
 
-impl State {
-    /// Returns the context that is attached before the span is entered.
-    #[inline]
-    fn into_context(self) -> Context {
-        match self {
-            Self::Below(context) | Self::Prepared(context) => context,
-            Self::Plain | Self::Ended(_) => Context::new(),
-        }
-    }
-}
-
 impl From<Option<Context>> for State {
     #[inline]
     fn from(base_context: Option<Context>) -> Self {
@@ -165,15 +154,15 @@ fn create(
     callsite: &'static SpanCallsite,
     subscriber: &Dispatch,
 ) -> tracing::Span {
-    match callsite.is_usual_server() {
-        true => create_usual_server(request, resolved, callsite, subscriber),
+    match callsite.is_default_server() {
+        true => create_default_server(request, resolved, callsite, subscriber),
         false => create_other(request, resolved, callsite, subscriber),
     }
 }
 
 /// Creates a span whose attributes need no option, so that the place of each value is known at compile time.
 #[inline(never)]
-fn create_usual_server(
+fn create_default_server(
     request: &RequestAttributes<'_, '_>,
     resolved: &ResolvedAttributes<'_>,
     callsite: &'static SpanCallsite,
@@ -187,7 +176,7 @@ fn create_usual_server(
     sink.text(otel::NAME, Some(resolved.name.as_str()));
     sink.static_text(otel::KIND, Some("server"));
     attributes::http_server_repeated(request, resolved, &mut sink);
-    attributes::http_server_usual(request, resolved.query.as_deref(), &mut sink);
+    attributes::http_server_default(request, resolved.query.as_deref(), &mut sink);
     let values = callsite.metadata.fields().value_set_all(&fields);
     tracing::Span::new_with(callsite.metadata, &values, subscriber)
 }
@@ -331,7 +320,7 @@ impl OpenSpan for TracingSpan {
 
     #[inline]
     fn enter(&mut self) -> Entered<'_> {
-        match &self.state {
+        match &mut self.state {
             State::Prepared(context) => {
                 let context = context.clone().attach();
                 let prepared = prepared::Entered::new(&self.span);
@@ -341,8 +330,9 @@ impl OpenSpan for TracingSpan {
                     _context: Some(context),
                 }
             }
-            State::Below(_) => {
-                let below = mem::take(&mut self.state).into_context();
+            State::Below(below) => {
+                let below = mem::take(below);
+                self.state = State::Plain;
                 self.enter_below(below)
             }
             State::Plain | State::Ended(_) => {
