@@ -15,22 +15,17 @@ use crate::{
 
 /// A span that has started and not ended, or none. Dropping it ends it.
 ///
-/// Its owner writes to the record without a lock.
-#[derive(Debug)]
+/// Its owner writes to the record without a lock. The default is no span.
+#[derive(Debug, Default)]
 pub struct ActiveSpan(OwnedRecord);
 
 /// The record of a span that ends when this is dropped. `None` if there is no span, or it has ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct OwnedRecord(Option<RecordBox>);
 
 impl ActiveSpan {
     pub(crate) const fn new(record: RecordBox) -> Self {
         Self(OwnedRecord(Some(record)))
-    }
-
-    /// Returns no span.
-    pub const fn none() -> Self {
-        Self(OwnedRecord(None))
     }
 
     /// Returns whether there is a span that has not ended.

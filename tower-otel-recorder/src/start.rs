@@ -109,7 +109,7 @@ impl RecorderTracer {
         if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
             return StartedSpan {
                 context: remote.map(|remote| base.with_remote_span_context(remote.clone())),
-                span: ActiveSpan::none(),
+                span: ActiveSpan::default(),
             };
         }
         let links = link.cloned().map(Link::with_context);
@@ -122,7 +122,7 @@ impl RecorderTracer {
             if held.is_none() {
                 return StartedSpan {
                     context: Some(with_unheld_span(base, sampled.context)),
-                    span: ActiveSpan::none(),
+                    span: ActiveSpan::default(),
                 };
             }
         }

@@ -39,6 +39,9 @@ fn metadata() -> &'static Metadata<'static> {
 fn open(name: &'static str, create: impl FnOnce() -> Span) -> Option<(Span, Option<bool>)> {
     let subscriber = dispatcher::get_default(Dispatch::clone);
     let layer = subscriber.downcast_ref::<RecorderLayer>().unwrap();
+    if !layer.can_open(metadata()) {
+        return None;
+    }
     let start = SpanStart {
         kind: SpanKind::Server,
         base: &Context::current(),

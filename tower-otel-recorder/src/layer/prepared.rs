@@ -38,8 +38,8 @@ impl RecorderLayer {
     /// `start` and `sampler_input` are those of [`RecorderTracer::start_record`].
     ///
     /// Returns the `tracing` span, its context, and whether keep rules decide at its end whether it is exported. Context and
-    /// decision are `None` if this layer has not received the span. Returns `None` without calling `create` if the layer
-    /// [cannot open](Self::can_open) the span, the recorder is shut down or telemetry is suppressed.
+    /// decision are `None` if this layer has not received the span. Returns `None` without calling `create` if the recorder is
+    /// shut down or telemetry is suppressed. Call it only if the layer [can open](Self::can_open) the span.
     #[doc(hidden)]
     #[inline]
     pub fn open<'n>(
@@ -50,9 +50,6 @@ impl RecorderLayer {
         write: impl FnOnce(&mut SpanRecord),
         create: impl FnOnce() -> Span,
     ) -> Option<(Span, Option<(Context, bool)>)> {
-        if !self.can_open(metadata) {
-            return None;
-        }
         if self.tracer.shared().pipeline.is_closed() || start.base.is_telemetry_suppressed() {
             return None;
         }
@@ -85,8 +82,9 @@ impl RecorderLayer {
 
     /// Returns whether [`open`](Self::open) can start a span on this thread: the layer is [alone](Self::alone) and records such
     /// spans, and the thread is not destroying its thread-locals.
+    #[doc(hidden)]
     #[inline]
-    fn can_open(&self, metadata: &Metadata<'_>) -> bool {
+    pub fn can_open(&self, metadata: &Metadata<'_>) -> bool {
         self.is_alone
             && self.spans.records
             && self.records_level(metadata)

@@ -1,6 +1,6 @@
 //! Spans of `tracing` that the layer of tower-otel-recorder records without reading their fields.
 
-use std::{borrow::Cow, cell::LazyCell, time::Instant};
+use std::{borrow::Cow, time::Instant};
 
 use opentelemetry::{Context, trace::SpanContext};
 use tower_otel_propagate::ExtractedContext;
@@ -32,6 +32,9 @@ pub(super) fn open(
     // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
     let subscriber = dispatcher::get_default(Dispatch::clone);
     let layer = subscriber.downcast_ref::<RecorderLayer>()?;
+    if !layer.can_open(callsite.metadata) {
+        return None;
+    }
     if !callsite.is_enabled() {
         return Some((tracing::Span::none(), None));
     }
@@ -43,18 +46,17 @@ pub(super) fn open(
         link,
         at,
     };
-    // Resolved only if the layer can open the span.
-    let template = LazyCell::new(|| template(request));
-    let resolved = LazyCell::new(|| resolve(request, template.as_deref()));
+    let template = template(request);
+    let template = template.as_deref();
+    let resolved = resolve(request, template);
     layer.open(
         callsite.metadata,
         start,
         || sampler_input(request),
         |record| {
             let query = resolved.query.as_deref();
-            let is_written = template
-                .as_deref()
-                .is_some_and(|template| write_template(request, template, query, record));
+            let is_written =
+                template.is_some_and(|template| write_template(request, template, query, record));
             if !is_written {
                 write_resolved(request, &resolved, record);
             }

@@ -80,7 +80,7 @@ impl StartSpan for RecorderBackend {
     fn disabled(&self, parent: Parent) -> RecorderSpan {
         RecorderSpan {
             context: parent.into_context().0,
-            span: ActiveSpan::none(),
+            span: ActiveSpan::default(),
         }
     }
 
