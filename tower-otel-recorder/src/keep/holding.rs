@@ -172,8 +172,9 @@ impl Shared {
         })
     }
 
-    /// Lists a held span of a tracer, whose context its caller makes. The span is not held if there is no place for it and its
-    /// parent is only found by its id: its children would need the lock of the span.
+    /// Lists a held span of a tracer, whose context its caller makes. A child is not held if there is no place for it and its
+    /// parent is only found by its id: its own children would need its lock. A root without a place is held, because more roots
+    /// than places may be open. Its children need its lock.
     pub(crate) fn list(
         &self,
         span: &SpanContext,
@@ -184,6 +185,7 @@ impl Shared {
             .and_then(|held| ListedSpan::with_any_place(span, &held.trace));
         if let Some(held) = &held
             && listed.is_none()
+            && !held.is_root
             && !held.is_inherited
         {
             self.cancel_held(held);
