@@ -235,8 +235,19 @@ pub(crate) fn run<S, B>(case: &Case, layer: impl Layer<Inner, Service = S>)
 where
     S: Service<Request<()>, Response = Response<B>>,
 {
-    let mut service = layer.layer(service_fn(hello as fn(_) -> _));
     let request = Request::get("http://api.example/").body(()).unwrap();
+    run_request(case, layer, request);
+}
+
+/// Sends this request through the layers.
+pub(crate) fn run_request<S, B>(
+    case: &Case,
+    layer: impl Layer<Inner, Service = S>,
+    request: Request<()>,
+) where
+    S: Service<Request<()>, Response = Response<B>>,
+{
+    let mut service = layer.layer(service_fn(hello as fn(_) -> _));
     case.assert_payload(panic_of(case, async {
         service.call(request).await.map(|_| ())
     }));

@@ -1,12 +1,38 @@
 //! Layers over one service.
 
+use http::Request;
 use tower::ServiceBuilder;
 use tower_otel_core::observe;
 
 use crate::{
     callback::Callback::*,
-    case::{cases, run},
+    case::{Kind, cases, run, run_request},
 };
+
+#[test]
+fn the_caller_is_the_parent_if_a_filter_or_a_route_function_panics() {
+    cases(|case| {
+        if case.kind != Kind::Server || !matches!(case.callback, TraceFilter | TraceRoute) {
+            return;
+        }
+        for tracestate in [None, Some("a=1")] {
+            let request = Request::get("/").header(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            );
+            let request = match tracestate {
+                Some(state) => request.header("tracestate", state),
+                None => request,
+            };
+            run_request(&case, case.trace(), request.body(()).unwrap());
+        }
+        for span in case.telemetry.spans() {
+            let parent = span.parent_span_id.to_string();
+            assert_eq!(parent, "b7ad6b7169203331", "{case:?}");
+        }
+        case.assert_spans_panicked(2);
+    });
+}
 
 #[test]
 fn joined_layers_end_as_panic() {
