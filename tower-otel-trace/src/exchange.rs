@@ -162,7 +162,7 @@ impl<B: SpanBackend> TraceExchange<B> {
         }
     }
 
-    /// Records the response to a gRPC call. Returns `false` if the exchange is none.
+    /// Records the response to a gRPC call. Returns `false` if the exchange is not a gRPC call.
     #[cold]
     fn grpc_response(&mut self, response: &dyn ResponseHead) -> bool {
         let grpc = self.extras.as_mut().and_then(|extras| extras.grpc.as_mut());

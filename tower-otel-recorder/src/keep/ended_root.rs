@@ -41,7 +41,7 @@ impl SpanRecord {
         }
     }
 
-    /// Most spans have none.
+    /// Returns whether the span has extras. Most spans have none.
     const fn has_extras(&self) -> bool {
         self.extras.is_some() || self.context_extras.is_some()
     }
