@@ -80,7 +80,7 @@ fn a_flush_and_a_shutdown_do_not_wait_for_a_collector_that_refuses_connections()
         for stop in [Recorder::flush, Recorder::shutdown] {
             let started = Instant::now();
             let error = stop(&recorder, LONG).unwrap_err().to_string();
-            assert!(started.elapsed() < Duration::from_secs(1), "{error}");
+            assert!(started.elapsed() < LONG / 4, "{error}");
             assert!(error.contains("refused"), "{error}");
             // Nothing is recorded after the shutdown.
             record(&recorder, 5);
