@@ -13,7 +13,7 @@ use crate::{
 
 /// An observer of a service. It creates one [`Exchange`] for each request.
 ///
-/// An observer is cloned with the service, so cloning should be cheap, for example with an `Arc`.
+/// A layer clones its observer for each service that it wraps. The clones of a service share the observer.
 ///
 /// # When it is called
 ///

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -23,17 +24,30 @@ use crate::{
 ///
 /// If a function of the application panics, such as a filter, the inner service is not called, and the returned future panics
 /// when it is polled. `call` panics only if the inner service does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Observed<S, O> {
     inner: S,
-    observer: O,
+    // Servers clone the service for each request, so all observers have one reference count.
+    observer: Arc<O>,
+}
+
+impl<S: Clone, O> Clone for Observed<S, O> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            observer: Arc::clone(&self.observer),
+        }
+    }
 }
 
 impl<S, O> Observed<S, O> {
     /// Observes the exchanges of a service.
     #[doc(hidden)]
-    pub const fn new(inner: S, observer: O) -> Self {
-        Self { inner, observer }
+    pub fn new(inner: S, observer: O) -> Self {
+        Self {
+            inner,
+            observer: Arc::new(observer),
+        }
     }
 }
 
@@ -54,7 +68,7 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let Self { inner, observer } = self;
         let expectation = BodyExpectation::of(request.method());
-        let mut guard = match start(observer, &mut request) {
+        let mut guard = match start(&**observer, &mut request) {
             Ok(guard) => guard,
             Err(panic) => return ResponseFuture::panicked(panic, expectation),
         };
