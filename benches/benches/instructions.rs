@@ -84,6 +84,7 @@ fn headers() -> Vec<HeaderMap> {
 #[bench::tracing_unsampled(args = ("tracing@0",), setup = server)]
 #[bench::recorded_tracing(args = ("recorded tracing",), setup = server)]
 #[bench::recorded_tracing_unsampled(args = ("recorded tracing@0",), setup = server)]
+#[bench::recorded_tracing_held(args = ("recorded tracing, held@0",), setup = server)]
 #[bench::recorded_tracing_metrics(args = ("recorded tracing + metrics",), setup = server)]
 #[bench::metrics(args = ("metrics",), setup = server)]
 #[bench::metrics_otel(args = ("metrics, otel",), setup = server)]

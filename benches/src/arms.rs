@@ -109,7 +109,9 @@ pub fn instrument<V: Visitor>(
         "no-op" => visitor.visit(layer(app.layer(Identity::new()))),
         "tracing, no subscriber" => visitor.visit(layer(app.layer(trace()))),
         "tracing" => visitor.visit(layer(app.layer(tracing()))),
-        "recorded tracing" => visitor.visit(layer(app.layer(recorded_tracing()))),
+        "recorded tracing" | "recorded tracing, held" => {
+            visitor.visit(layer(app.layer(recorded_tracing())))
+        }
         "direct" => visitor.visit(layer(app.layer(direct()))),
         "record" | "record, held" => visitor.visit(layer(app.layer(record()))),
         "direct, by hand" => {
