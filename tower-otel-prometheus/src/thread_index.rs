@@ -47,7 +47,10 @@ pub(crate) fn count() -> usize {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Barrier;
+    use std::{
+        cell::RefCell,
+        sync::{Barrier, mpsc},
+    };
 
     use super::*;
 
@@ -70,6 +73,37 @@ mod tests {
         indices.sort_unstable();
         indices.dedup();
         assert_eq!(indices.len(), 8);
+    }
+
+    #[test]
+    fn a_thread_has_no_index_after_it_has_returned_it() {
+        struct AtExit(Option<mpsc::Sender<(usize, Option<usize>)>>);
+
+        impl Drop for AtExit {
+            fn drop(&mut self) {
+                if let Some(send) = &self.0 {
+                    send.send((current(), claim())).unwrap();
+                }
+            }
+        }
+
+        thread_local! {
+            static BEFORE: RefCell<AtExit> = const { RefCell::new(AtExit(None)) };
+            static AFTER: RefCell<AtExit> = const { RefCell::new(AtExit(None)) };
+        }
+
+        let (send, receive) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            BEFORE.with_borrow_mut(|exit| exit.0 = Some(send.clone()));
+            let index = claim().unwrap();
+            AFTER.with_borrow_mut(|exit| exit.0 = Some(send));
+            index
+        });
+        let index = thread.join().unwrap();
+        // One of the destructors runs before that of the claim.
+        let mut seen: Vec<_> = receive.into_iter().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [(index, Some(index)), (NONE, None)]);
     }
 
     #[test]
