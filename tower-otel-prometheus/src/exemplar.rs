@@ -57,17 +57,16 @@ impl Exemplars {
         }
     }
 
-    /// Stores a sample of a bucket if its slot is due and the current span is exported. Never waits: a
-    /// sample that finds the slot locked is not stored.
+    /// Returns whether the slot of a bucket may be due. If not, the sample need not be [offered](Self::offer).
     #[inline]
-    pub(crate) fn offer(&self, bucket: usize, value: f64) {
-        if self.due.load(Relaxed) & bit(bucket) != 0 {
-            self.store(bucket, value);
-        }
+    pub(crate) fn is_due(&self, bucket: usize) -> bool {
+        self.due.load(Relaxed) & bit(bucket) != 0
     }
 
+    /// Stores a sample of a bucket if its slot is due and the current span is exported. Never waits: a
+    /// sample that finds the slot locked is not stored.
     #[cold]
-    fn store(&self, bucket: usize, value: f64) {
+    pub(crate) fn offer(&self, bucket: usize, value: f64) {
         let slot = self.slots.get().and_then(|slots| slots.get(bucket));
         if slot.is_some_and(|slot| !slot.is_due.load(Relaxed)) {
             return;

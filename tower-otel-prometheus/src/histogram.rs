@@ -1,10 +1,11 @@
 //! A histogram with fixed buckets that loses no sample.
 
-use std::{array, sync::Arc};
+use std::sync::Arc;
 
 use metrics::HistogramFn;
 
 use crate::{
+    cells::{CellAllocator, Cells, ThreadCells},
     exemplar::{Exemplar, Exemplars, SpanSource},
     native::{NativeBuckets, NativeSnapshot},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,88 +13,72 @@ use crate::{
 
 /// A histogram that counts every sample in exactly one bucket, without a lock.
 ///
-/// All memory is allocated by [`new`](Self::new): eight bytes per bucket and for the sum, and the boundaries, which all series
-/// of a name share. Recording changes these words in place.
-///
-/// `Relaxed` is sufficient: a read-modify-write of one atomic is never lost, no word is ordered
-/// relative to another, and joining a thread makes everything it recorded visible.
+/// Each thread has a sum and buckets of its own. The boundaries are shared by all series of a name.
 ///
 /// A NaN is dropped, because it fits no bucket and would turn the sum into NaN. An infinity is
 /// counted in the first or the last bucket and is not added to the sum.
 ///
-/// The fields are in this order, so that most samples use one cache line: threads contend for each line that a sample changes,
-/// and with many series a line is rarely in the CPU cache.
+/// The fields are in this order, so that most samples read one cache line of the histogram: with many series a line is rarely in
+/// the CPU cache.
 #[repr(C, align(64))]
 pub(crate) struct AtomicHistogram {
     boundaries: Arc<[f64]>,
+    /// The sum, as the bits of an `f64`, and the first buckets. There is one bucket per boundary and one for larger samples.
+    /// Not cumulative.
+    cells: Cells,
     native: Option<Box<NativeBuckets>>,
-    /// The sum, as the bits of an `f64`.
-    sum: AtomicU64,
-    /// The first buckets. There is one bucket per boundary and one for larger samples. Not cumulative.
-    first: [AtomicU64; FIRST],
     exemplars: Exemplars,
-    /// The other buckets.
-    others: Box<[CacheLine]>,
+    /// The buckets that do not fit into the cells. All threads share them.
+    others: Box<[AtomicU64]>,
 }
 
-/// Buckets on a line of their own, so that histograms do not share lines.
-#[derive(Default)]
-#[repr(align(64))]
-struct CacheLine([AtomicU64; BUCKETS_OF_LINE]);
+/// The cell of the sum.
+const SUM: u8 = 0;
 
-const BUCKETS_OF_LINE: usize = 8;
+/// The cell of the first bucket.
+const FIRST_BUCKET: usize = 1;
 
-/// Returns the number of lines of the other buckets.
-fn other_lines(boundaries: &[f64]) -> usize {
-    let others = (boundaries.len() + 1).saturating_sub(FIRST);
-    others.div_ceil(BUCKETS_OF_LINE)
+/// Returns the number of cells and of other buckets.
+fn cells_and_others(boundaries: &[f64]) -> (usize, usize) {
+    let cells = FIRST_BUCKET + boundaries.len() + 1;
+    (cells.min(Cells::MAX), cells.saturating_sub(Cells::MAX))
 }
-
-/// The number of buckets on the line of the sum.
-const FIRST: usize = 2;
 
 impl AtomicHistogram {
     /// Creates a histogram with ascending `boundaries`. It has native buckets if `native` is set, and
     /// exemplars if `spans` is set.
-    pub(crate) fn new(boundaries: Arc<[f64]>, native: bool, spans: Option<SpanSource>) -> Self {
-        let zero = |_| AtomicU64::new(0);
+    pub(crate) fn new(
+        boundaries: Arc<[f64]>,
+        native: bool,
+        spans: Option<SpanSource>,
+        cells: &CellAllocator,
+    ) -> Self {
+        let (length, others) = cells_and_others(&boundaries);
         Self {
+            cells: cells.allocate(length),
             exemplars: Exemplars::new(spans, boundaries.len() + 1),
-            sum: AtomicU64::new(0),
-            first: array::from_fn(zero),
-            others: (0..other_lines(&boundaries))
-                .map(|_| CacheLine::default())
-                .collect(),
+            others: (0..others).map(|_| AtomicU64::new(0)).collect(),
             native: native.then(|| NativeBuckets::new(&boundaries).into()),
             boundaries,
-        }
-    }
-
-    #[inline]
-    fn bucket(&self, index: usize) -> Option<&AtomicU64> {
-        match self.first.get(index) {
-            Some(bucket) => Some(bucket),
-            None => {
-                let index = index - FIRST;
-                let line = self.others.get(index / BUCKETS_OF_LINE)?;
-                line.0.get(index % BUCKETS_OF_LINE)
-            }
         }
     }
 
     /// Returns the approximate size of a histogram in bytes, with an exemplar in every bucket.
     pub(crate) fn size(boundaries: &[f64], native: bool, has_exemplars: bool) -> usize {
         let buckets = boundaries.len() + 1;
-        let others = other_lines(boundaries) * size_of::<CacheLine>();
+        let (cells, others) = cells_and_others(boundaries);
         let native = if native {
             size_of::<NativeBuckets>() + NativeBuckets::size(boundaries)
         } else {
             0
         };
         let exemplars = if has_exemplars { 60 * buckets } else { 0 };
-        size_of::<Self>() + others + native + exemplars
+        let others = others * size_of::<AtomicU64>();
+        size_of::<Self>() + Cells::size(cells) + others + native + exemplars
     }
 
+    /// Inlined, because a single sample needs no product.
+    #[inline(always)]
     fn add(&self, value: f64, times: usize) {
         if value.is_nan() {
             return;
@@ -101,19 +86,46 @@ impl AtomicHistogram {
         // A linear search from below: most samples are in the first few buckets.
         let index = self.boundaries.iter().position(|upper| value <= *upper);
         let index = index.unwrap_or(self.boundaries.len());
-        if let Some(bucket) = self.bucket(index) {
-            bucket.fetch_add(times as u64, Relaxed);
-        }
-        self.exemplars.offer(index, value);
-        if let Some(native) = &self.native {
+        // Every call is the last one, so that most samples save no registers.
+        let Some(cells) = self.cells.own() else {
+            return self.add_first(index, value, times);
+        };
+        self.count(cells, index, value, times);
+        if self.exemplars.is_due(index) {
+            self.add_details(index, value, times);
+        } else if let Some(native) = &self.native {
             native.add(value, times as u64);
+        }
+    }
+
+    #[inline]
+    fn count(&self, cells: ThreadCells<'_>, bucket: usize, value: f64, times: usize) {
+        let cell = FIRST_BUCKET + bucket;
+        if cell < Cells::MAX {
+            cells.add(cell as u8, times as u64);
+        } else if let Some(bucket) = self.others.get(cell - Cells::MAX) {
+            bucket.fetch_add(times as u64, Relaxed);
         }
         if value.is_finite() {
             let amount = value * times as f64;
-            let _ = self.sum.fetch_update(Relaxed, Relaxed, |bits| {
-                Some((f64::from_bits(bits) + amount).to_bits())
-            });
+            cells.update(SUM, |sum| (f64::from_bits(sum) + amount).to_bits());
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_first(&self, bucket: usize, value: f64, times: usize) {
+        self.count(self.cells.first(), bucket, value, times);
+        self.add_details(bucket, value, times);
+    }
+
+    /// Adds a sample to the native buckets and to the exemplars.
+    #[inline(never)]
+    fn add_details(&self, bucket: usize, value: f64, times: usize) {
+        if let Some(native) = &self.native {
+            native.add(value, times as u64);
+        }
+        self.exemplars.offer(bucket, value);
     }
 
     /// Returns the exemplar of a bucket by its index. The next sample in the bucket may replace it.
@@ -133,19 +145,23 @@ impl AtomicHistogram {
     /// Returns the number of samples up to each boundary, and the total as the last item. Every
     /// bucket is read once, so the items never descend while other threads record.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = u64> {
-        let others = self.others.iter().flat_map(|line| &line.0);
-        let buckets = self.first.iter().chain(others);
-        let buckets = buckets.take(self.boundaries.len() + 1);
-        buckets.scan(0_u64, |total, bucket| {
-            *total = total.saturating_add(bucket.load(Relaxed));
+        let (cells, _) = cells_and_others(&self.boundaries);
+        let buckets = (FIRST_BUCKET..cells).map(|cell| self.cells.sum(cell as u8));
+        let others = self.others.iter().map(|bucket| bucket.load(Relaxed));
+        buckets.chain(others).scan(0_u64, |total, bucket| {
+            *total = total.saturating_add(bucket);
             Some(*total)
         })
     }
 
     /// Returns the sum of the finite samples. It may differ from the buckets by samples that other threads
-    /// record at the same time.
+    /// record at the same time. The sums of the threads are added in the order of their indices, so it is the same
+    /// until the next sample.
     pub(crate) fn sum(&self) -> f64 {
-        f64::from_bits(self.sum.load(Relaxed))
+        self.cells
+            .values(SUM)
+            .map(f64::from_bits)
+            .fold(0.0, |sum, own| sum + own)
     }
 }
 
@@ -175,7 +191,7 @@ mod tests {
     use tower_otel_semconv::metric::DURATION_BOUNDARIES;
 
     fn histogram(boundaries: &[f64]) -> AtomicHistogram {
-        AtomicHistogram::new(boundaries.into(), false, None)
+        AtomicHistogram::new(boundaries.into(), false, None, &CellAllocator::default())
     }
 
     fn counts(histogram: &AtomicHistogram) -> Vec<u64> {
@@ -213,7 +229,8 @@ mod tests {
     #[test]
     fn the_size_includes_all_native_buckets() {
         for boundaries in [&DURATION_BOUNDARIES[..], &[1e-300, 1e300]] {
-            let histogram = AtomicHistogram::new(boundaries.into(), true, None);
+            let histogram =
+                AtomicHistogram::new(boundaries.into(), true, None, &CellAllocator::default());
             let native = histogram.native().unwrap().buckets.len();
             let words = native + boundaries.len() + 1;
             let least = size_of::<AtomicHistogram>() + 8 * words;

@@ -72,6 +72,11 @@
 //! series created during a render may be missing from it; the next render has it. A NaN sample is dropped. An infinite sample is
 //! counted in the first or the `+Inf` bucket and is not added to the sum.
 //!
+//! Each thread records values of its own, and a render adds them up. A request that increments a gauge on one thread and decrements
+//! it on another is in the render if it was in flight at some time of the render. If `set` of a gauge or `absolute` of a counter runs
+//! at the same time as another change, the change is before or after it. A gauge that is set to a fraction after it was
+//! incremented can differ from the fraction in the last digit.
+//!
 //! | recorded | rendered |
 //! |---|---|
 //! | keys that are equal when rendered, such as the labels `a.b` and `a-b` | one series with the values of both |
@@ -88,9 +93,11 @@
 //! | name of a metric or label | 256 bytes | the name is cut; metrics that become equal are merged |
 //! | labels of a series | 64 | further labels are omitted |
 //! | memory of all series | about 128 MiB | new label values are recorded in `NAME{otel_metric_overflow="true"}`: the total of a counter, the last value of a gauge; metrics with new names are not recorded |
+//! | memory of the threads' own values | 32 MiB, and 128 threads at a time | other threads share values; nothing is lost, but recording can take longer |
 //! | names, of which a histogram uses five | 10,000 | metrics with new names are not recorded |
 //!
-//! For the last two limits, a warning is logged once when they are reached. The other limits are applied without a warning.
+//! For the limits of all series and of names, a warning is logged once when they are reached. The other limits are applied
+//! without a warning.
 //!
 //! # Not included
 //!
@@ -115,12 +122,16 @@ mod body;
 mod buckets;
 mod budget;
 mod builder;
+mod cells;
+mod counter;
 #[cfg(feature = "opentelemetry")]
 mod current_span;
 mod error;
 mod exemplar;
 mod format;
+mod gauge;
 mod histogram;
+mod indices;
 mod labels;
 mod metric_kinds;
 mod native;
@@ -136,6 +147,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod thread_index;
 mod unit;
 
 pub use builder::PrometheusBuilder;

@@ -49,6 +49,7 @@ impl NativeBuckets {
     }
 
     /// Counts `value`, which must not be NaN, `times` times.
+    #[inline(never)]
     pub(crate) fn add(&self, value: f64, times: u64) {
         let offset = if value > 0.0 {
             i64::from(bucket_index(value)) - i64::from(self.first)

@@ -1,13 +1,16 @@
 //! Every metric of a recorder.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 
-use metrics::{Key, KeyName, SharedString, atomics::AtomicU64};
+use metrics::{Key, KeyName, SharedString};
 
 use crate::{
     buckets::Buckets,
     budget::SeriesBudget,
+    cells::CellAllocator,
+    counter::AtomicCounter,
     exemplar::SpanSource,
+    gauge::AtomicGauge,
     histogram::AtomicHistogram,
     labels::metric_name,
     metric_kinds::{MetricKind, MetricKinds},
@@ -15,12 +18,12 @@ use crate::{
 };
 
 /// The series of all counters, gauges and histograms.
-///
-/// A counter is an integer and a gauge the bits of an `f64`. Both are changed in place.
 pub(crate) struct Registry {
-    pub(crate) counters: SeriesTable<AtomicU64>,
-    pub(crate) gauges: SeriesTable<AtomicU64>,
+    pub(crate) counters: SeriesTable<AtomicCounter>,
+    pub(crate) gauges: SeriesTable<AtomicGauge>,
     pub(crate) histograms: SeriesTable<AtomicHistogram>,
+    /// Allocates the numbers of all series.
+    cells: CellAllocator,
     kinds: MetricKinds,
     budget: SeriesBudget,
     buckets: Buckets,
@@ -35,6 +38,7 @@ impl Registry {
             counters: SeriesTable::new(None),
             gauges: SeriesTable::new(None),
             histograms: SeriesTable::new(Some("le")),
+            cells: CellAllocator::default(),
             kinds: MetricKinds::default(),
             budget: SeriesBudget::default(),
             buckets,
@@ -63,20 +67,19 @@ impl Registry {
     }
 
     /// Returns the counter of this key, whose name must be [allowed](Self::allows).
-    pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicU64> {
+    pub(crate) fn counter(&self, key: &Key) -> Arc<AtomicCounter> {
         let name = metric_name(key.name());
-        let budget = (&self.budget, || size_of::<AtomicU64>());
-        self.counters
-            .get_or_insert_with(key, name, budget, || AtomicU64::new(0))
+        let budget = (&self.budget, AtomicCounter::size);
+        let make = || AtomicCounter::new(&self.cells);
+        self.counters.get_or_insert_with(key, name, budget, make)
     }
 
     /// Returns the gauge of this key, whose name must be [allowed](Self::allows).
-    pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicU64> {
+    pub(crate) fn gauge(&self, key: &Key) -> Arc<AtomicGauge> {
         let name = metric_name(key.name());
-        let zero = 0.0_f64.to_bits();
-        let budget = (&self.budget, || size_of::<AtomicU64>());
-        self.gauges
-            .get_or_insert_with(key, name, budget, || AtomicU64::new(zero))
+        let budget = (&self.budget, AtomicGauge::size);
+        let make = || AtomicGauge::new(&self.cells);
+        self.gauges.get_or_insert_with(key, name, budget, make)
     }
 
     /// Returns the histogram of this key, whose name must be [allowed](Self::allows).
@@ -98,7 +101,7 @@ impl Registry {
             own + AtomicHistogram::size(&boundaries, self.native, has_exemplars)
         };
         let budget = (&self.budget, size);
-        let make = || AtomicHistogram::new(boundaries(), self.native, self.spans);
+        let make = || AtomicHistogram::new(boundaries(), self.native, self.spans, &self.cells);
         self.histograms.get_or_insert_with(key, name, budget, make)
     }
 
@@ -106,12 +109,4 @@ impl Registry {
     pub(crate) const fn has_native_histograms(&self) -> bool {
         self.native
     }
-}
-
-pub(crate) fn counter_value(counter: &AtomicU64) -> u64 {
-    counter.load(Relaxed)
-}
-
-pub(crate) fn gauge_value(gauge: &AtomicU64) -> f64 {
-    f64::from_bits(gauge.load(Relaxed))
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
+    counter::AtomicCounter,
     format::Format,
+    gauge::AtomicGauge,
     labels::parse_labels,
     protobuf::{self, MetricType},
-    registry::{Registry, counter_value, gauge_value},
+    registry::Registry,
     table::{Page, Position, SeriesTable},
     text::{Dialect, Float, TextWriter},
 };
@@ -104,14 +106,13 @@ fn write_counters(
     out: &mut Vec<u8>,
     format: Format,
     registry: &Registry,
-    page: &Page<metrics::atomics::AtomicU64>,
+    page: &Page<AtomicCounter>,
 ) {
     let name = &*page.name;
     let help = page.help.as_deref();
     let Some(mut text) = TextWriter::new(out, format) else {
         let series = page.series();
-        let series =
-            series.map(|(labels, counter)| (parse_labels(labels), counter_value(counter) as f64));
+        let series = series.map(|(labels, counter)| (parse_labels(labels), counter.value() as f64));
         protobuf::write_values(out, name, help, MetricType::Counter, series);
         return;
     };
@@ -125,7 +126,7 @@ fn write_counters(
         }
     }
     for (labels, counter) in page.series() {
-        text.value(name, labels, counter_value(counter));
+        text.value(name, labels, counter.value());
     }
 }
 
@@ -137,11 +138,11 @@ fn counter_family<'a>(name: &'a str, registry: &Registry) -> Option<&'a str> {
     (!family.is_empty() && is_free).then_some(family)
 }
 
-fn write_gauges(out: &mut Vec<u8>, format: Format, page: &Page<metrics::atomics::AtomicU64>) {
+fn write_gauges(out: &mut Vec<u8>, format: Format, page: &Page<AtomicGauge>) {
     let (name, help) = (&*page.name, page.help.as_deref());
     let Some(mut text) = TextWriter::new(out, format) else {
         let series = page.series();
-        let series = series.map(|(labels, gauge)| (parse_labels(labels), gauge_value(gauge)));
+        let series = series.map(|(labels, gauge)| (parse_labels(labels), gauge.value()));
         protobuf::write_values(out, name, help, MetricType::Gauge, series);
         return;
     };
@@ -149,7 +150,7 @@ fn write_gauges(out: &mut Vec<u8>, format: Format, page: &Page<metrics::atomics:
         text.head(name, help, "gauge");
     }
     for (labels, gauge) in page.series() {
-        text.value(name, labels, Float(gauge_value(gauge)));
+        text.value(name, labels, Float(gauge.value()));
     }
 }
 

@@ -40,6 +40,8 @@ struct State<S> {
     /// Finds a known key without rendering it.
     by_key: HashMap<Key, Arc<S>>,
     families: Families<S>,
+    /// The series of all names that the budget has no room for. It is not rendered.
+    refused: Option<Arc<S>>,
 }
 
 /// Families by their rendered name, in order.
@@ -91,6 +93,7 @@ impl<S> SeriesTable<S> {
             state: RwLock::new(State {
                 by_key: HashMap::new(),
                 families: Families::new(),
+                refused: None,
             }),
         }
     }
@@ -155,7 +158,10 @@ impl<S> SeriesTable<S> {
                         true,
                     )
                 }
-                None => (Arc::new(make()), true),
+                None => {
+                    let refused = state.refused.get_or_insert_with(|| Arc::new(make()));
+                    (Arc::clone(refused), true)
+                }
             },
         };
         // The key is stored with its complete texts, so only a bounded key is stored.
@@ -243,7 +249,7 @@ impl<S> Page<S> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -278,6 +284,19 @@ mod tests {
         assert_eq!(overflow, 2 * (1_000 - others));
         let rest = table.page(page.end().as_ref(), usize::MAX);
         assert!(rest.is_none(), "the name b is not rendered");
+    }
+
+    #[test]
+    fn all_names_that_the_budget_refuses_share_one_series() {
+        let table = SeriesTable::new(None);
+        let budget = SeriesBudget::new(0);
+        let series = ["a", "b", "c"].map(|name| {
+            let key = Key::from_name(name);
+            let make = || AtomicU64::new(0);
+            table.get_or_insert_with(&key, name.into(), (&budget, || 8), make)
+        });
+        assert!(series.iter().all(|other| Arc::ptr_eq(other, &series[0])));
+        assert!(table.page(None, usize::MAX).is_none());
     }
 
     #[test]

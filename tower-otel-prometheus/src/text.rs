@@ -199,7 +199,7 @@ mod tests {
     use metrics::HistogramFn;
 
     use super::*;
-    use crate::exemplar::ExportedSpan;
+    use crate::{cells::CellAllocator, exemplar::ExportedSpan};
 
     fn written(format: Format, write: impl FnOnce(&mut TextWriter<'_>)) -> String {
         let mut out = Vec::new();
@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_series_has_buckets_sum_and_count() {
-        let histogram = AtomicHistogram::new([0.005, 1.0].into(), false, None);
+        let histogram =
+            AtomicHistogram::new([0.005, 1.0].into(), false, None, &CellAllocator::default());
         for value in [0.001, 0.5, 0.25, f64::MAX, f64::MAX] {
             histogram.record(value);
         }
@@ -263,7 +264,8 @@ mod tests {
             // The sum is NaN.
             (vec![(f64::MAX, 2), (f64::MIN, 2)], false),
         ] {
-            let histogram = AtomicHistogram::new([0.5].into(), false, None);
+            let histogram =
+                AtomicHistogram::new([0.5].into(), false, None, &CellAllocator::default());
             for (value, times) in &samples {
                 histogram.record_many(*value, *times);
             }
@@ -304,7 +306,8 @@ mod tests {
                 span_id: [0x01; 8],
             })
         };
-        let histogram = AtomicHistogram::new([1.0].into(), false, Some(span));
+        let histogram =
+            AtomicHistogram::new([1.0].into(), false, Some(span), &CellAllocator::default());
         histogram.record(0.25);
         let render = |format| written(format, |text| text.histogram("a", "", &histogram));
         assert!(!render(Format::Text).contains('#'));

@@ -29,20 +29,28 @@ mod allowance;
 mod amount;
 #[path = "../../../tower-otel-recorder/src/budget.rs"]
 mod budget;
+#[path = "../../../tower-otel-prometheus/src/cells.rs"]
+mod cells;
 #[path = "../../../tower-otel-recorder/src/changes.rs"]
 mod changes;
 #[path = "../../../tower-otel-recorder/src/control.rs"]
 mod control;
+#[path = "../../../tower-otel-prometheus/src/counter.rs"]
+mod counter;
 #[path = "../../../tower-otel-recorder/src/counts.rs"]
 mod counts;
 #[path = "../../../tower-otel-prometheus/src/exemplar.rs"]
 mod exemplar;
 #[path = "../../../tower-otel-recorder/src/extras.rs"]
 mod extras;
+#[path = "../../../tower-otel-prometheus/src/gauge.rs"]
+mod gauge;
 #[path = "../../../tower-otel-metrics/src/handle_cache/mod.rs"]
 mod handle_cache;
 #[path = "../../../tower-otel-prometheus/src/histogram.rs"]
 mod histogram;
+#[path = "../../../tower-otel-prometheus/src/indices.rs"]
+mod indices;
 mod keep;
 #[path = "../../../tower-otel-recorder/src/key_values.rs"]
 mod key_values;
@@ -60,5 +68,6 @@ mod progress;
 mod queue;
 #[path = "../../../tower-otel-recorder/src/shards.rs"]
 mod shards;
+mod thread_index;
 
 mod recorder;

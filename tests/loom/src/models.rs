@@ -9,7 +9,7 @@ use std::{
 };
 
 use loom::thread;
-use metrics::HistogramFn;
+use metrics::{CounterFn, GaugeFn, HistogramFn};
 use opentelemetry::Context;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -19,7 +19,10 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    cells::CellAllocator,
+    counter::AtomicCounter,
     exemplar::{Exemplar, ExportedSpan},
+    gauge::AtomicGauge,
     handle_cache::{EntryShare, HandleCache, Query},
     histogram::AtomicHistogram,
     missing_context::MissingContextCheck,
@@ -110,7 +113,8 @@ pub fn the_overflow_warning_is_logged_once() {
 
 /// Two threads record during a scrape.
 pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
-    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true, None));
+    let cells = CellAllocator::default();
+    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), true, None, &cells));
     let record = || {
         let histogram = Arc::clone(&histogram);
         thread::spawn(move || histogram.record(0.5))
@@ -124,6 +128,123 @@ pub fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
     assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [2, 2]);
     assert_eq!(histogram.sum(), 1.0);
     assert_eq!(histogram.native().unwrap().total(), 2);
+}
+
+// loom compares a store with the last access of the atomic only. If a thread loads a value and then stores it, loom misses the
+// orders in which another thread has loaded it before. So the models below start the thread that scrapes last.
+
+/// A thread records twice during a scrape.
+pub fn a_scrape_contains_the_samples_before_the_last_one() {
+    let cells = CellAllocator::default();
+    let histogram = Arc::new(AtomicHistogram::new(Arc::new([1.0]), false, None, &cells));
+    let recording = Arc::clone(&histogram);
+    let record = thread::spawn(move || {
+        recording.record(2.0);
+        recording.record(0.5);
+    });
+    let scraping = Arc::clone(&histogram);
+    let scrape = thread::spawn(move || scraping.cumulative().collect::<Vec<_>>());
+    record.join().unwrap();
+    let scraped = scrape.join().unwrap();
+    // The lower bucket, which has the later sample, is read first.
+    assert!(
+        [[0, 0], [0, 1], [1, 2]].contains(&[scraped[0], scraped[1]]),
+        "{scraped:?}"
+    );
+    assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(histogram.sum(), 2.5);
+}
+
+/// A thread increments and ends, and another one may continue with its cells, while a third one scrapes twice.
+pub fn a_counter_loses_no_increment_when_threads_end() {
+    let counter = Arc::new(AtomicCounter::new(&CellAllocator::default()));
+    let increment = |amount| {
+        let counter = Arc::clone(&counter);
+        thread::spawn(move || counter.increment(amount))
+    };
+    let (one, other) = (increment(1), increment(2));
+    let scraping = Arc::clone(&counter);
+    let scrape = thread::spawn(move || [scraping.value(), scraping.value()]);
+    one.join().unwrap();
+    other.join().unwrap();
+    let scraped = scrape.join().unwrap();
+    assert!(scraped.is_sorted() && scraped[1] <= 3, "{scraped:?}");
+    assert_eq!(counter.value(), 3);
+}
+
+/// Three threads increment, and only one has cells of its own.
+pub fn threads_without_cells_lose_no_increment() {
+    let counter = Arc::new(AtomicCounter::new(&CellAllocator::with_chunks(1)));
+    counter.increment(1);
+    let increment = || {
+        let counter = Arc::clone(&counter);
+        thread::spawn(move || counter.increment(1))
+    };
+    let (one, other) = (increment(), increment());
+    one.join().unwrap();
+    other.join().unwrap();
+    assert_eq!(counter.value(), 3);
+}
+
+/// A thread increments and another one sets the counter to an absolute value during a scrape.
+pub fn an_absolute_value_is_before_or_after_a_concurrent_increment() {
+    let counter = Arc::new(AtomicCounter::new(&CellAllocator::default()));
+    counter.increment(1);
+    let start = |run: fn(&AtomicCounter)| {
+        let counter = Arc::clone(&counter);
+        thread::spawn(move || run(&counter))
+    };
+    let threads = [
+        start(|counter| counter.increment(1)),
+        start(|counter| counter.absolute(10)),
+        start(|counter| assert!([1, 2, 10, 11].contains(&counter.value()))),
+    ];
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!([10, 11].contains(&counter.value()));
+}
+
+/// A request starts on one thread and ends on another one during a scrape.
+pub fn a_gauge_is_not_negative_when_a_request_changes_its_thread() {
+    let gauge = Arc::new(AtomicGauge::new(&CellAllocator::default()));
+    let (send, receive) = loom::sync::mpsc::channel();
+    let starting = Arc::clone(&gauge);
+    let start = thread::spawn(move || {
+        starting.increment(1.0);
+        send.send(()).unwrap();
+    });
+    let ending = Arc::clone(&gauge);
+    let end = thread::spawn(move || {
+        receive.recv().unwrap();
+        ending.decrement(1.0);
+    });
+    let scraping = Arc::clone(&gauge);
+    let scrape = thread::spawn(move || scraping.value());
+    start.join().unwrap();
+    end.join().unwrap();
+    let scraped = scrape.join().unwrap();
+    assert!([0.0, 1.0].contains(&scraped), "{scraped}");
+    assert_eq!(gauge.value(), 0.0);
+}
+
+/// A thread increments and another one sets the gauge during a scrape.
+pub fn a_gauge_is_set_before_or_after_a_concurrent_change() {
+    let gauge = Arc::new(AtomicGauge::new(&CellAllocator::default()));
+    gauge.increment(1.0);
+    let start = |run: fn(&AtomicGauge)| {
+        let gauge = Arc::clone(&gauge);
+        thread::spawn(move || run(&gauge))
+    };
+    let threads = [
+        start(|gauge| gauge.increment(1.0)),
+        start(|gauge| gauge.set(5.0)),
+        start(|gauge| assert!([1.0, 2.0, 5.0, 6.0].contains(&gauge.value()))),
+    ];
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!([5.0, 6.0].contains(&gauge.value()));
 }
 
 /// A thread records during a scrape, each sample in another span.
@@ -140,7 +261,12 @@ pub fn an_exemplar_is_whole_and_the_slot_is_due_again_after_a_scrape() {
     }
     // loom runs all threads of a model on this thread.
     NEXT_SPAN.with(|next| next.set(1));
-    let histogram = AtomicHistogram::new(Arc::new([1.0]), false, Some(span));
+    let histogram = AtomicHistogram::new(
+        Arc::new([1.0]),
+        false,
+        Some(span),
+        &CellAllocator::default(),
+    );
     let histogram = Arc::new(histogram);
     let is_whole = |exemplar: &Exemplar| {
         let ExportedSpan { trace_id, span_id } = exemplar.span;

@@ -14,6 +14,12 @@ use loom::{cell::UnsafeCell, sync::atomic::AtomicBool};
 /// The size of the first block, small because a model locks each slot.
 pub const FIRST_BLOCK: usize = 2;
 
+/// The number of threads with cells of their own, small so that a model can have more threads.
+pub const THREADS: usize = 2;
+
+/// The number of cells of a chunk, small because a chunk is allocated in each order of a model.
+pub const CELLS: usize = 4;
+
 /// An atomic for statics. loom has no `const` constructor, so the first access creates the atomic. This must
 /// happen before a second thread starts.
 #[derive(Debug)]

@@ -37,7 +37,37 @@ fn the_overflow_warning_is_logged_once() {
 
 #[test]
 fn a_histogram_loses_no_sample_and_its_buckets_are_cumulative() {
-    loom::model(models::a_histogram_loses_no_sample_and_its_buckets_are_cumulative);
+    bounded(models::a_histogram_loses_no_sample_and_its_buckets_are_cumulative);
+}
+
+#[test]
+fn a_scrape_contains_the_samples_before_the_last_one() {
+    loom::model(models::a_scrape_contains_the_samples_before_the_last_one);
+}
+
+#[test]
+fn a_counter_loses_no_increment_when_threads_end() {
+    bounded(models::a_counter_loses_no_increment_when_threads_end);
+}
+
+#[test]
+fn threads_without_cells_lose_no_increment() {
+    bounded(models::threads_without_cells_lose_no_increment);
+}
+
+#[test]
+fn an_absolute_value_is_before_or_after_a_concurrent_increment() {
+    bounded(models::an_absolute_value_is_before_or_after_a_concurrent_increment);
+}
+
+#[test]
+fn a_gauge_is_not_negative_when_a_request_changes_its_thread() {
+    bounded(models::a_gauge_is_not_negative_when_a_request_changes_its_thread);
+}
+
+#[test]
+fn a_gauge_is_set_before_or_after_a_concurrent_change() {
+    bounded(models::a_gauge_is_set_before_or_after_a_concurrent_change);
 }
 
 #[test]
