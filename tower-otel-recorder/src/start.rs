@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use opentelemetry::{
-    Context, KeyValue,
+    Context, KeyValue, SpanId,
     trace::{Link, SpanContext, SpanKind, TraceContextExt},
 };
 
@@ -20,7 +20,7 @@ pub struct SpanStart<'a> {
     /// The base of the span's context. The span in it is the parent, unless `remote` is set.
     pub base: &'a Context,
     /// The parent in another process. Replaces the span of `base` as the parent.
-    pub remote: Option<SpanContext>,
+    pub remote: Option<&'a SpanContext>,
     /// The target of a link.
     pub link: Option<&'a SpanContext>,
     /// The start time.
@@ -51,47 +51,52 @@ impl RecorderTracer {
         sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
         write: impl FnOnce(&mut SpanRecord),
     ) -> StartedSpan {
-        let shared = self.shared();
-        let SpanStart {
-            kind,
-            base,
-            remote,
-            link,
-            at,
-        } = start;
-        // The same as `start_any`, for a sampled child of a remote span without a trace state.
-        if let (Some(remote), None) = (&remote, link)
-            && !shared.pipeline.is_closed()
-            && !base.is_telemetry_suppressed()
-            && let Some(context) = shared.sampling.sampled_child_of_remote(remote)
-        {
-            let mut pooled = self.record(true);
-            let record = &mut pooled.record;
-            record.kind = kind;
-            record.started = Timestamp::Instant(at);
-            self.write(true, || write(record));
-            record.start_attributes = record.attributes.len();
-            record.parent = remote.span_id();
-            record.parent_is_remote = true;
-            record.context = context;
+        // The same as `start_any`, for a frequent kind of parent.
+        if let Some(ids) = self.sampled_child(&start) {
+            let (context, span) = self.start_child(start, ids, write);
             return StartedSpan {
-                context: Some(context_without_state(record, base)),
-                span: ActiveSpan::new(pooled),
+                context: Some(context),
+                span,
             };
         }
-        let start = SpanStart {
-            kind,
-            base,
-            remote,
-            link,
-            at,
-        };
         self.start_any(start, sampler_input, write)
+    }
+
+    /// Returns the ids of a span that starts, if it is a sampled child of a remote span without a trace state.
+    #[inline(always)]
+    pub(crate) fn sampled_child(&self, start: &SpanStart<'_>) -> Option<SpanContext> {
+        let shared = self.shared();
+        let remote = start.remote.filter(|_| start.link.is_none())?;
+        if shared.pipeline.is_closed() || start.base.is_telemetry_suppressed() {
+            return None;
+        }
+        shared.sampling.sampled_child_of_remote(remote)
+    }
+
+    /// Starts a [child](Self::sampled_child) of a remote span, and returns its context.
+    #[inline(always)]
+    pub(crate) fn start_child(
+        &self,
+        start: SpanStart<'_>,
+        ids: SpanContext,
+        write: impl FnOnce(&mut SpanRecord),
+    ) -> (Context, ActiveSpan) {
+        let mut pooled = self.record(true);
+        let record = &mut pooled.record;
+        record.kind = start.kind;
+        record.started = Timestamp::Instant(start.at);
+        self.write(true, || write(record));
+        record.start_attributes = record.attributes.len();
+        record.parent = start.remote.map_or(SpanId::INVALID, SpanContext::span_id);
+        record.parent_is_remote = true;
+        record.context = ids;
+        let context = context_without_state(record, start.base);
+        (context, ActiveSpan::new(pooled))
     }
 
     /// Starts a span with any parent and any sampler.
     #[inline(never)]
-    fn start_any<'n>(
+    pub(crate) fn start_any<'n>(
         &self,
         start: SpanStart<'_>,
         sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
@@ -105,7 +110,6 @@ impl RecorderTracer {
             link,
             at,
         } = start;
-        let remote = remote.as_ref();
         if shared.pipeline.is_closed() || base.is_telemetry_suppressed() {
             return StartedSpan {
                 context: remote.map(|remote| base.with_remote_span_context(remote.clone())),

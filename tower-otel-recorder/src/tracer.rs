@@ -53,7 +53,7 @@ impl RecorderTracer {
     }
 
     /// Writes to the record of a span that starts. If that panics, a counted start is reverted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, is_counted: bool, write: impl FnOnce()) {
         let start = is_counted.then(|| CountedStart(self));
         write();

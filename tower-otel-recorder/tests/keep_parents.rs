@@ -59,7 +59,7 @@ fn start_direct(recorder: &Recorder, remote: Option<&SpanContext>) -> StartedSpa
     let start = SpanStart {
         kind: SpanKind::Server,
         base: &Context::current(),
-        remote: remote.cloned(),
+        remote,
         link: None,
         at: Instant::now(),
     };

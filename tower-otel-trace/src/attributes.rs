@@ -47,7 +47,8 @@ pub(crate) fn visit<'v>(
     match (request.protocol(), request.kind()) {
         (Protocol::Http, Kind::Server) => {
             http_server_repeated(request, resolved, sink);
-            http_server_own(request, resolved.query.as_deref(), sink);
+            let user_agent = || request.user_agent();
+            http_server_own(request, resolved.query.as_deref(), user_agent, sink);
         }
         (Protocol::Http, Kind::Client) => http_client(request, resolved, sink),
         (Protocol::Grpc, _) => grpc(request, resolved, sink),
@@ -79,9 +80,10 @@ pub(crate) fn http_server_repeated<'v>(
 pub(crate) fn http_server_own<'v>(
     request: &'v RequestAttributes<'_, '_>,
     query: Option<&'v str>,
+    user_agent: impl FnOnce() -> Option<&'v str>,
     sink: &mut impl AttributeSink<'v>,
 ) {
-    http_server_default(request, query, sink);
+    http_server_default(request, query, user_agent, sink);
     if request.has_optional_attributes() {
         http_server_optional(request, sink);
     }
@@ -92,6 +94,7 @@ pub(crate) fn http_server_own<'v>(
 pub(crate) fn http_server_default<'v>(
     request: &'v RequestAttributes<'_, '_>,
     query: Option<&'v str>,
+    user_agent: impl FnOnce() -> Option<&'v str>,
     sink: &mut impl AttributeSink<'v>,
 ) {
     sink.text(attribute::URL_PATH, request.path());
@@ -102,7 +105,7 @@ pub(crate) fn http_server_default<'v>(
         client.map(|client| client.address),
     );
     peer(sink, peer_of_connection);
-    sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
+    sink.repeated_text(attribute::USER_AGENT_ORIGINAL, user_agent());
 }
 
 /// Visits the attributes that need an option, or an unknown method.
@@ -127,6 +130,21 @@ fn http_client<'v>(
     resolved: &'v ResolvedAttributes<'_>,
     sink: &mut impl AttributeSink<'v>,
 ) {
+    http_client_default(request, resolved, sink);
+    if request.has_optional_attributes() {
+        optional(request, sink);
+        sink.static_text(attribute::URL_SCHEME, request.client_scheme());
+        sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
+    }
+}
+
+/// Visits the attributes of a client's request that need no option.
+#[inline(always)]
+pub(crate) fn http_client_default<'v>(
+    request: &'v RequestAttributes<'_, '_>,
+    resolved: &'v ResolvedAttributes<'_>,
+    sink: &mut impl AttributeSink<'v>,
+) {
     method(request, sink);
     sink.text(attribute::URL_FULL, resolved.url.as_deref());
     server(resolved, sink);
@@ -138,11 +156,6 @@ fn http_client<'v>(
         attribute::HTTP_REQUEST_RESEND_COUNT,
         request.resend_count().map(i64::from),
     );
-    if request.has_optional_attributes() {
-        optional(request, sink);
-        sink.static_text(attribute::URL_SCHEME, request.client_scheme());
-        sink.repeated_text(attribute::USER_AGENT_ORIGINAL, request.user_agent());
-    }
 }
 
 fn grpc<'v>(

@@ -339,7 +339,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         protocol_version(self.info.version())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn user_agent(&self) -> Option<&str> {
         let is_recorded = match self.config.kind {
             Kind::Server => true,
@@ -358,7 +358,7 @@ impl<'r, 'a> RequestAttributes<'r, 'a> {
         semconv::synthetic_type(self.user_agent_header()?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn user_agent_header(&self) -> Option<&str> {
         let agent = self.info.known_headers().user_agent?;
         let agent = agent.to_str().ok().map(cut);

@@ -12,7 +12,7 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 use super::{
     entered,
     event_fields::EventFields,
-    late_fields::LateFields,
+    late_fields,
     options::RecorderLayer,
     parent::Parent,
     prepared, scratch,
@@ -175,7 +175,7 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
         if self.spans.records {
-            LateFields::record(self, id.into_u64(), values);
+            late_fields::record(self, id.into_u64(), values);
         }
     }
 

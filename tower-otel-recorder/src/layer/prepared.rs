@@ -17,18 +17,33 @@ use crate::{record::SpanRecord, start::SpanStart, tracer::RecorderTracer};
 
 thread_local! {
     /// The `tracing` span that this thread is creating for a prepared span.
-    static EXPECTED: Cell<Option<ExpectedSpan>> = const { Cell::new(None) };
+    static EXPECTED: Cell<ExpectedSpan> = const { Cell::new(ExpectedSpan::NONE) };
 
     /// The id and the end of the prepared span that this thread is closing.
     static ENDED: Cell<Option<(u64, Instant)>> = const { Cell::new(None) };
 }
 
+/// A `tracing` span that a layer will receive or has received.
 #[derive(Clone, Copy)]
 struct ExpectedSpan {
+    /// The number of the layer. Zero if it has received the span, or no span is expected.
     layer: usize,
-    metadata: &'static Metadata<'static>,
-    /// The id of the span, when the layer has received it.
-    received: Option<u64>,
+    /// The address of the metadata of the span. The id of the span when the layer has received it.
+    metadata_or_id: u64,
+}
+
+impl ExpectedSpan {
+    const NONE: Self = Self {
+        layer: 0,
+        metadata_or_id: 0,
+    };
+
+    fn new(layer: &RecorderLayer, metadata: &'static Metadata<'static>) -> Self {
+        Self {
+            layer: layer.number(),
+            metadata_or_id: ptr::from_ref(metadata).addr() as u64,
+        }
+    }
 }
 
 impl RecorderLayer {
@@ -41,7 +56,7 @@ impl RecorderLayer {
     /// decision are `None` if this layer has not received the span. Returns `None` without calling `create` if the recorder is
     /// shut down or telemetry is suppressed. Call it only if the layer [can open](Self::can_open) the span.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn open<'n>(
         &self,
         metadata: &'static Metadata<'static>,
@@ -54,10 +69,29 @@ impl RecorderLayer {
             return None;
         }
         let origin = self.origin(metadata);
-        let started = self.tracer.start_record(start, sampler_input, |record| {
+        let write = |record: &mut SpanRecord| {
             record.origin = Some(origin);
             write(record);
-        });
+        };
+        // The same as `open_any`, for a frequent kind of parent.
+        if let Some(ids) = self.tracer.sampled_child(&start) {
+            let (context, span) = self.tracer.start_child(start, ids, write);
+            return Some(self.receive(metadata, context, Recording::Sampled(span), create));
+        }
+        self.open_any(metadata, start, sampler_input, write, create)
+    }
+
+    /// Opens a span with any parent.
+    #[inline(never)]
+    fn open_any<'n>(
+        &self,
+        metadata: &'static Metadata<'static>,
+        start: SpanStart<'_>,
+        sampler_input: impl FnOnce() -> (Cow<'n, str>, Vec<KeyValue>),
+        write: impl FnOnce(&mut SpanRecord),
+        create: impl FnOnce() -> Span,
+    ) -> Option<(Span, Option<(Context, bool)>)> {
+        let started = self.tracer.start_any(start, sampler_input, write);
         let context = started.context?;
         let is_sampled = context.span().span_context().is_sampled();
         let recording = match started.span {
@@ -65,25 +99,13 @@ impl RecorderLayer {
             span if is_sampled => Recording::Sampled(span),
             span => Recording::Held(span),
         };
-        let is_held = matches!(recording, Recording::Held(_));
-        let mut prepared = PreparedSpan {
-            tracer: &self.tracer,
-            context,
-            recording,
-        };
-        let (span, received) = self.receive(metadata, create);
-        let received = received.map(|id| {
-            let context = prepared.context.clone();
-            prepared.insert(self, id);
-            (context, is_held)
-        });
-        Some((span, received))
+        Some(self.receive(metadata, context, recording, create))
     }
 
     /// Returns whether [`open`](Self::open) can start a span on this thread: the layer is [alone](Self::alone) and records such
     /// spans, and the thread is not destroying its thread-locals.
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn can_open(&self, metadata: &Metadata<'_>) -> bool {
         self.is_alone
             && self.spans.records
@@ -109,35 +131,50 @@ impl RecorderLayer {
     pub fn close(span: &mut Span, at: Instant) {
         let ids = span.with_subscriber(|(id, subscriber)| (id.into_u64(), subscriber.clone()));
         let Some((id, subscriber)) = ids else { return };
-        let outer = ENDED.replace(Some((id, at)));
+        let outer = ENDED.get();
+        ENDED.set(Some((id, at)));
         *span = Span::none();
-        if ENDED.replace(outer).is_some() {
+        let is_open = ENDED.take().is_some();
+        if outer.is_some() {
+            ENDED.set(outer);
+        }
+        if is_open {
             set_end(&subscriber, id, at);
         }
     }
 
-    /// Creates a `tracing` span. Returns its id, if this layer has received it.
-    #[inline]
+    /// Creates the `tracing` span of a started span. If this layer has received it, inserts the started span into the open spans.
+    #[inline(always)]
     fn receive(
         &self,
         metadata: &'static Metadata<'static>,
+        context: Context,
+        recording: Recording,
         create: impl FnOnce() -> Span,
-    ) -> (Span, Option<u64>) {
-        let expected = ExpectedSpan {
-            layer: self.number(),
-            metadata,
-            received: None,
+    ) -> (Span, Option<(Context, bool)>) {
+        let is_held = matches!(recording, Recording::Held(_));
+        let prepared = PreparedSpan {
+            tracer: &self.tracer,
+            context,
+            recording,
         };
         // Another layer may handle a request while it receives a new span.
-        let _outer = RestoreExpected(EXPECTED.replace(Some(expected)));
+        let outer = EXPECTED.replace(ExpectedSpan::new(self, metadata));
+        let restore = RestoreExpected(outer);
         let span = create();
-        let received = EXPECTED.get().and_then(|expected| expected.received);
-        (span, received)
+        let expected = EXPECTED.get();
+        drop(restore);
+        if expected.layer != 0 {
+            return (span, None);
+        }
+        let context = prepared.context.clone();
+        prepared.insert(self, expected.metadata_or_id);
+        (span, Some((context, is_held)))
     }
 }
 
 /// Returns whether a new `tracing` span was expected. Its state is inserted when it is created.
-#[inline]
+#[inline(always)]
 pub(super) fn is_expected(
     layer: &RecorderLayer,
     metadata: &'static Metadata<'static>,
@@ -146,20 +183,17 @@ pub(super) fn is_expected(
     if !layer.is_alone {
         return false;
     }
-    match EXPECTED.get() {
-        Some(expected)
-            if ptr::eq(expected.metadata, metadata)
-                && expected.layer == layer.number()
-                && expected.received.is_none() =>
-        {
-            EXPECTED.set(Some(ExpectedSpan {
-                received: Some(id.into_u64()),
-                ..expected
-            }));
-            true
-        }
-        _ => false,
+    let expected = ExpectedSpan::new(layer, metadata);
+    let current = EXPECTED.get();
+    let is_expected =
+        current.layer == expected.layer && current.metadata_or_id == expected.metadata_or_id;
+    if is_expected {
+        EXPECTED.set(ExpectedSpan {
+            layer: 0,
+            metadata_or_id: id.into_u64(),
+        });
     }
+    is_expected
 }
 
 /// Returns the end of a span that this thread closes, if its owner [closes](RecorderLayer::close) it.
@@ -183,7 +217,7 @@ fn set_end(subscriber: &Dispatch, id: u64, at: Instant) {
 }
 
 /// Expects the outer span again when it is dropped.
-struct RestoreExpected(Option<ExpectedSpan>);
+struct RestoreExpected(ExpectedSpan);
 
 impl Drop for RestoreExpected {
     fn drop(&mut self) {
@@ -200,13 +234,16 @@ struct PreparedSpan<'a> {
 
 impl PreparedSpan<'_> {
     /// Inserts the span into the open spans of the layer.
-    #[inline]
-    fn insert(&mut self, layer: &RecorderLayer, id: u64) {
+    #[inline(always)]
+    fn insert(mut self, layer: &RecorderLayer, id: u64) {
         let recording = mem::replace(&mut self.recording, Recording::Unsampled);
+        let mut context = mem::take(&mut self.context);
         let open = &layer.spans.open;
-        if let Some(stale) = open.insert_new(id, &mut self.context, recording, false) {
+        if let Some(stale) = open.insert_new(id, &mut context, recording, false) {
             self.tracer.discard_span(stale);
         }
+        // Nothing is left to drop.
+        mem::forget(self);
     }
 
     #[cold]

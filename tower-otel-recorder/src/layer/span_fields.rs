@@ -109,6 +109,14 @@ impl SpanSettings {
     }
 }
 
+/// Writes an integer, or a text if it does not fit in `i64`.
+pub(super) fn write_u64(attributes: &mut AttributeBuffer, key: &'static str, value: u64) {
+    match i64::try_from(value) {
+        Ok(value) => attributes.int(key, value),
+        Err(_) => attributes.debug(key, &value),
+    }
+}
+
 /// Parses the kind of a span, ignoring letter case.
 fn parse_kind(text: &str) -> Option<SpanKind> {
     // The most frequent kind.
@@ -148,10 +156,7 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        match i64::try_from(value) {
-            Ok(value) => self.attributes.int(field.name(), value),
-            Err(_) => self.attributes.debug(field.name(), &value),
-        }
+        write_u64(self.attributes, field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

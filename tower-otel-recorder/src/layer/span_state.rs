@@ -67,7 +67,11 @@ impl SpanState {
     #[inline(always)]
     pub(super) fn open(&mut self, context: &mut Context, recording: Recording, ends_at_exit: bool) {
         mem::swap(&mut self.context, context);
-        self.recording = recording;
+        let previous = mem::replace(&mut self.recording, recording);
+        if matches!(previous, Recording::Unsampled) {
+            // There is nothing to drop.
+            mem::forget(previous);
+        }
         self.last_exit = None;
         self.is_used = !ends_at_exit;
         self.ends_at_exit = ends_at_exit;

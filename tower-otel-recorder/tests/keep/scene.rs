@@ -56,7 +56,7 @@ pub(crate) fn start_direct(
     let start = SpanStart {
         kind: SpanKind::Server,
         base: &Context::current(),
-        remote,
+        remote: remote.as_ref(),
         link: None,
         at,
     };

@@ -90,8 +90,17 @@ impl<'v> AttributeSink<'v> for FieldSink<'_, '_, 'v> {
 
     #[inline(always)]
     fn address(&mut self, _key: &'static str, value: Option<IpAddr>) {
-        // Each layer of the subscriber formats the value.
-        let text = value.map(|address| field::display(string_cache::address(address)));
-        push(&mut self.fields, &mut self.addresses, text);
+        push(
+            &mut self.fields,
+            &mut self.addresses,
+            value.map(address_value),
+        );
     }
+}
+
+/// Returns the value of an address.
+#[inline]
+pub(super) fn address_value(address: IpAddr) -> DisplayValue<StringValue> {
+    // Each layer of the subscriber formats the value.
+    field::display(string_cache::address(address))
 }

@@ -191,6 +191,11 @@ pub(super) const HTTP_SERVER_TEXTS: usize = 10;
 pub(super) const HTTP_SERVER_INTS: usize = 2;
 pub(super) const HTTP_SERVER_ADDRESSES: usize = 2;
 
+/// The number of fields of a [default span of a client](SpanCallsite::is_default_client), and of the values of each type.
+pub(super) const HTTP_CLIENT_FIELD_COUNT: usize = HTTP_CLIENT_FIELDS.len();
+pub(super) const HTTP_CLIENT_TEXTS: usize = 6;
+pub(super) const HTTP_CLIENT_INTS: usize = 2;
+
 static GRPC_SPAN: SpanCallsite = SpanCallsite {
     callsite: &GRPC,
     metadata: &GRPC_METADATA,
@@ -226,7 +231,7 @@ static HTTP_CLIENT_ALL_SPAN: SpanCallsite = SpanCallsite {
     late_fields: HTTP_CLIENT_LATE_FIELDS,
 };
 
-const HTTP_CLIENT_LATE_FIELDS: usize = 6;
+pub(super) const HTTP_CLIENT_LATE_FIELDS: usize = 6;
 
 impl SpanCallsite {
     /// Returns the callsite of a request's span.
@@ -247,7 +252,14 @@ impl SpanCallsite {
         ptr::eq(self.metadata, &raw const HTTP_SERVER_METADATA)
     }
 
+    /// Returns whether these are the fields of an HTTP client's span, without optional ones.
+    #[inline]
+    pub(super) fn is_default_client(&self) -> bool {
+        ptr::eq(self.metadata, &raw const HTTP_CLIENT_METADATA)
+    }
+
     /// Returns whether the current subscriber records spans of this callsite.
+    #[inline]
     pub(crate) fn is_enabled(&self) -> bool {
         // As in the macros of `tracing`, for applications that disable levels at compile time.
         if STATIC_MAX_LEVEL < LevelFilter::INFO {

@@ -1,6 +1,7 @@
 //! Span backends.
 
 mod any;
+mod create;
 mod field_values;
 pub(crate) mod fields;
 mod open_span;
@@ -8,6 +9,8 @@ mod open_span;
 mod prepared;
 #[cfg(feature = "recorder")]
 mod recorder;
+#[cfg(feature = "recorder")]
+mod repeated_fields;
 mod scope;
 #[cfg(feature = "recorder")]
 pub(crate) mod templates;

@@ -1,73 +1,139 @@
 //! Spans of `tracing` that the layer of tower-otel-recorder records without reading their fields.
 
-use std::{borrow::Cow, time::Instant};
+use std::time::Instant;
 
 use opentelemetry::{Context, trace::SpanContext};
-use tower_otel_propagate::ExtractedContext;
+use tower_otel_propagate::{ExtractedContext, w3c::traceparent::TraceParent};
 use tower_otel_recorder::{RecorderLayer, SpanStart};
-use tracing::{Dispatch, dispatcher};
+use tracing::{Dispatch, Span};
 
 use super::{
+    create,
     fields::SpanCallsite,
-    recorder::{sampler_input, span_kind, template, write_resolved, write_template},
-    templates::SpanTemplate,
+    recorder::{new_template, sampler_input, span_kind, template, write_resolved, write_template},
+    templates::{self, SpanTemplate},
 };
 use crate::{
     parent::{Parent, span_context},
-    request::{RequestAttributes, ResolvedAttributes, SpanName},
+    request::RequestAttributes,
 };
 
-/// Writes the span of a request to a record and creates its `tracing` span with `create`, from its attributes.
-///
-/// Returns the `tracing` span, its context, and whether keep rules decide at its end whether it is exported. Context and decision
-/// are `None` if the layer does not record the span. Returns `None` without calling `create` if no such layer can start the span.
-#[inline]
+/// The `tracing` span of a request, its context, and whether keep rules decide at its end whether it is exported. Context and
+/// decision are `None` if the layer has not received the span.
+type Opened = (Span, Option<(Context, bool)>);
+
+/// Returns the layer of a subscriber that can write the records of a callsite's spans.
+#[inline(always)]
+pub(super) fn layer(subscriber: &Dispatch) -> Option<&RecorderLayer> {
+    subscriber.downcast_ref::<RecorderLayer>()
+}
+
+/// Writes the span of a request to a record and creates its `tracing` span. Returns `None` if the layer cannot write the record.
+#[inline(never)]
 pub(super) fn open(
+    layer: &RecorderLayer,
     request: &RequestAttributes<'_, '_>,
     callsite: &'static SpanCallsite,
+    subscriber: &Dispatch,
     parent: &Parent,
     at: Instant,
-    create: impl FnOnce(&ResolvedAttributes<'_>, &Dispatch) -> tracing::Span,
-) -> Option<(tracing::Span, Option<(Context, bool)>)> {
-    // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
-    let subscriber = dispatcher::get_default(Dispatch::clone);
-    let layer = subscriber.downcast_ref::<RecorderLayer>()?;
+) -> Option<Opened> {
     if !layer.can_open(callsite.metadata) {
         return None;
     }
     if !callsite.is_enabled() {
-        return Some((tracing::Span::none(), None));
+        return Some((Span::none(), None));
     }
     let (base, remote, link) = start_context(parent);
     let start = SpanStart {
         kind: span_kind(request),
         base: &base,
-        remote,
+        remote: remote.as_ref(),
         link,
         at,
     };
-    let template = template(request);
-    let template = template.as_deref();
-    let resolved = resolve(request, template);
+    let callsite = (callsite, subscriber);
+    match template(request) {
+        Some(template) => open_similar(layer, request, &template, callsite, start),
+        None => open_resolved(layer, request, callsite, start),
+    }
+}
+
+/// Opens the span of a request with a remote parent and a template, like [`open`]. Returns `None` also without a template, and
+/// if the span is disabled.
+#[inline(always)]
+pub(super) fn open_child(
+    layer: &RecorderLayer,
+    request: &RequestAttributes<'_, '_>,
+    callsite: &'static SpanCallsite,
+    subscriber: &Dispatch,
+    (base, parent): (&Context, TraceParent),
+    at: Instant,
+) -> Option<Opened> {
+    if !layer.can_open(callsite.metadata) || !callsite.is_enabled() {
+        return None;
+    }
+    let template = templates::get(request.template_key()?, || new_template(request))?;
+    let start = SpanStart {
+        kind: span_kind(request),
+        base,
+        remote: Some(&span_context(parent)),
+        link: None,
+        at,
+    };
+    let callsite = (callsite, subscriber);
+    open_similar(layer, request, &template, callsite, start)
+}
+
+/// Opens the span of a request with a template.
+#[inline(always)]
+fn open_similar(
+    layer: &RecorderLayer,
+    request: &RequestAttributes<'_, '_>,
+    template: &SpanTemplate,
+    (callsite, subscriber): (&'static SpanCallsite, &Dispatch),
+    start: SpanStart<'_>,
+) -> Option<Opened> {
+    let query = request.query();
+    let query = query.as_deref();
+    let user_agent = request.user_agent();
     layer.open(
         callsite.metadata,
         start,
         || sampler_input(request),
         |record| {
-            let query = resolved.query.as_deref();
-            let is_written =
-                template.is_some_and(|template| write_template(request, template, query, record));
-            if !is_written {
-                write_resolved(request, &resolved, record);
+            if !write_template(request, template, query, || user_agent, record) {
+                write_resolved(request, &request.resolve(), record);
             }
         },
-        || create(&resolved, &subscriber),
+        || {
+            let own = (query, user_agent);
+            create::similar(request, &template.fields, own, callsite, subscriber)
+        },
+    )
+}
+
+/// Opens the span of a request without a template.
+#[inline(never)]
+fn open_resolved(
+    layer: &RecorderLayer,
+    request: &RequestAttributes<'_, '_>,
+    (callsite, subscriber): (&'static SpanCallsite, &Dispatch),
+    start: SpanStart<'_>,
+) -> Option<Opened> {
+    let resolved = request.resolve();
+    layer.open(
+        callsite.metadata,
+        start,
+        || sampler_input(request),
+        |record| write_resolved(request, &resolved, record),
+        || create::resolved(request, &resolved, callsite, subscriber),
     )
 }
 
 /// Closes a span that [`open`] has started, and sets its end.
 #[inline]
-pub(super) fn close(span: &mut tracing::Span, at: Instant) {
+pub(super) fn close(span: &mut Span, at: Instant) {
     RecorderLayer::close(span, at);
 }
 
@@ -79,7 +145,7 @@ pub(super) struct Entered {
 impl Entered {
     /// Enters a span. Call it immediately before the `tracing` span is entered.
     #[inline]
-    pub(super) fn new(span: &tracing::Span) -> Self {
+    pub(super) fn new(span: &Span) -> Self {
         let id = span.with_subscriber(|(id, _)| id.into_u64());
         Self {
             outer: RecorderLayer::replace_entered((0, id.unwrap_or_default())),
@@ -91,24 +157,6 @@ impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
         RecorderLayer::replace_entered(self.outer);
-    }
-}
-
-/// Resolves the name and the attributes that are computed from the request, or copies them from its template.
-#[inline]
-fn resolve<'v>(
-    request: &'v RequestAttributes<'_, '_>,
-    template: Option<&'v SpanTemplate>,
-) -> ResolvedAttributes<'v> {
-    let Some(template) = template else {
-        return request.resolve();
-    };
-    let server = template.server.as_ref();
-    ResolvedAttributes {
-        name: SpanName::Static(template.name, template.route),
-        query: request.query(),
-        url: None,
-        server: server.map(|(host, port)| (Cow::Borrowed(&**host), *port)),
     }
 }
 

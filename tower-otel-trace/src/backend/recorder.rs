@@ -22,6 +22,7 @@ use tower_otel_semconv::attribute;
 
 use super::{
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
+    repeated_fields::RepeatedFields,
     scope::scope,
     templates::{self, SpanTemplate},
     tracer::KeyValues,
@@ -71,7 +72,8 @@ impl StartSpan for RecorderBackend {
         // A remote span needs no separate context, because the context of the new span replaces it.
         match parent {
             Parent::Span { base, span } => {
-                self.start_in(request, base, (Some(span_context(span)), None), at)
+                let span = span_context(span);
+                self.start_in(request, base, (Some(&span), None), at)
             }
             parent => self.start_below(request, parent, at),
         }
@@ -118,7 +120,7 @@ impl RecorderBackend {
         at: Instant,
     ) -> RecorderSpan {
         if let Parent::Remote(ExtractedContext::SpanOnly(remote)) = parent {
-            return self.start_in(request, Context::current(), (Some(remote), None), at);
+            return self.start_in(request, Context::current(), (Some(&remote), None), at);
         }
         let (base, link) = parent.into_context();
         let base = base.unwrap_or_else(Context::current);
@@ -131,7 +133,7 @@ impl RecorderBackend {
         &self,
         request: &RequestAttributes<'_, '_>,
         base: Context,
-        (remote, link): (Option<SpanContext>, Option<&SpanContext>),
+        (remote, link): (Option<&SpanContext>, Option<&SpanContext>),
         at: Instant,
     ) -> RecorderSpan {
         let start = SpanStart {
@@ -179,7 +181,14 @@ fn write(
     record: &mut SpanRecord,
 ) {
     let is_written = template.is_some_and(|template| {
-        write_template(request, template, request.query().as_deref(), record)
+        let user_agent = || request.user_agent();
+        write_template(
+            request,
+            template,
+            request.query().as_deref(),
+            user_agent,
+            record,
+        )
     });
     if !is_written {
         write_all(request, record);
@@ -188,16 +197,17 @@ fn write(
 
 /// Writes the name and the attributes of a template, and those of the request. Returns `false` and writes nothing if they could
 /// exceed a limit.
-#[inline]
-pub(super) fn write_template(
-    request: &RequestAttributes<'_, '_>,
+#[inline(always)]
+pub(super) fn write_template<'v>(
+    request: &'v RequestAttributes<'_, '_>,
     template: &SpanTemplate,
-    query: Option<&str>,
+    query: Option<&'v str>,
+    user_agent: impl FnOnce() -> Option<&'v str>,
     record: &mut SpanRecord,
 ) -> bool {
     let fits = record.set_template(template.name, &template.attributes);
     if fits {
-        attributes::http_server_own(request, query, record.attributes());
+        attributes::http_server_own(request, query, user_agent, record.attributes());
     }
     fits
 }
@@ -235,19 +245,17 @@ pub(super) fn template(request: &RequestAttributes<'_, '_>) -> Option<Rc<SpanTem
 
 /// Creates the template for similar requests. Returns `None` if the name of the span is not cached.
 #[cold]
-fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
+pub(super) fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     let resolved = request.resolve();
-    let SpanName::Static(name, route) = resolved.name else {
+    let SpanName::Static(name, _) = resolved.name else {
         return None;
     };
-    let server = resolved.server.as_ref();
     let attributes = AttributeBuffer::shared(|attributes| {
         attributes::http_server_repeated(request, &resolved, attributes);
     });
     Some(SpanTemplate {
         name,
-        route,
-        server: server.map(|(host, port)| (host.as_ref().into(), *port)),
+        fields: RepeatedFields::of(request, &resolved)?,
         attributes,
     })
 }

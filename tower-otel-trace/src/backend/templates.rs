@@ -7,6 +7,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use http::Version;
 use tower_otel_recorder::AttributeBuffer;
 
+use super::repeated_fields::RepeatedFields;
 use crate::span_name_cache;
 
 const SLOTS: usize = 256;
@@ -33,14 +34,12 @@ pub(crate) struct TemplateKey<'a> {
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "recorder-layer"),
-    allow(dead_code, reason = "route and server are fields of `tracing` spans")
+    allow(dead_code, reason = "only `tracing` spans have fields")
 )]
 pub(crate) struct SpanTemplate {
     pub(crate) name: &'static str,
-    /// The route in the name.
-    pub(crate) route: Option<&'static str>,
-    /// The host and port of the server.
-    pub(crate) server: Option<(Box<str>, Option<u16>)>,
+    /// The fields with the name and the attributes.
+    pub(crate) fields: RepeatedFields,
     pub(crate) attributes: Arc<AttributeBuffer>,
 }
 
@@ -125,7 +124,7 @@ impl Slot {
 }
 
 impl CachedTemplate {
-    #[inline]
+    #[inline(always)]
     fn is_for(&self, key: &TemplateKey<'_>) -> bool {
         is_same(self.method, key.method)
             && is_same(self.scheme, key.scheme)
@@ -160,8 +159,7 @@ mod tests {
             is_made = true;
             Some(SpanTemplate {
                 name,
-                route: None,
-                server: None,
+                fields: RepeatedFields::default(),
                 attributes: AttributeBuffer::shared(|_| {}),
             })
         };

@@ -6,7 +6,7 @@ use opentelemetry::{
     Context, ContextGuard, SpanId,
     trace::{SpanContext, TraceContextExt},
 };
-use tower_otel_core::Kind;
+use tower_otel_propagate::w3c::traceparent::TraceParent;
 use tower_otel_semconv::attribute;
 use tracing::{
     Dispatch, dispatcher,
@@ -15,20 +15,13 @@ use tracing::{
 };
 
 use super::{
-    field_values::{FieldValues, MAX_ADDRESSES, MAX_INTS},
-    fields::{
-        HTTP_SERVER_ADDRESSES, HTTP_SERVER_FIELD_COUNT, HTTP_SERVER_INTS, HTTP_SERVER_LATE_FIELDS,
-        HTTP_SERVER_TEXTS, MAX_FIELDS, SpanCallsite, otel,
-    },
+    create,
+    fields::{SpanCallsite, otel},
     open_span::{LateAttribute, LateValue, OpenSpan, StartSpan},
     prepared,
 };
 use crate::{
-    attributes::{self, AttributeSink},
-    connection, kept, no_subscriber,
-    parent::Parent,
-    request::{RequestAttributes, ResolvedAttributes},
-    thread_exit,
+    connection, kept, no_subscriber, parent::Parent, request::RequestAttributes, thread_exit,
 };
 
 /// Opens `tracing` spans with the level `INFO` and the target `tower_otel_trace`. This is the default.
@@ -72,48 +65,23 @@ impl From<Option<Context>> for State {
 impl StartSpan for TracingBackend {
     type Span = TracingSpan;
 
+    #[inline]
     fn start(
         &self,
         request: &RequestAttributes<'_, '_>,
         parent: Parent,
         at: Instant,
     ) -> TracingSpan {
-        let callsite = SpanCallsite::of(request);
-        if LevelFilter::current() < LevelFilter::INFO {
-            no_subscriber::check();
-        } else {
-            let create = |resolved: &ResolvedAttributes<'_>, subscriber: &Dispatch| {
-                create(request, resolved, callsite, subscriber)
-            };
-            if let Some((span, received)) = prepared::open(request, callsite, &parent, at, create) {
-                let (state, is_held) = match received {
-                    Some((context, is_held)) => (State::Prepared(context), Some(is_held)),
-                    None => (parent.into_context().0.into(), None),
-                };
-                return TracingSpan {
-                    span,
-                    state,
-                    is_held,
-                };
-            }
-            return TracingSpan::created_below(parent, || match callsite.is_enabled() {
-                true => dispatcher::get_default(|current| create(&request.resolve(), current)),
-                false => tracing::Span::none(),
-            });
-        }
-        TracingSpan {
-            span: tracing::Span::none(),
-            state: parent.into_context().0.into(),
-            is_held: None,
+        match parent {
+            Parent::Span { base, span } => start_remote(request, (base, span), at),
+            parent => start_any(request, parent, at),
         }
     }
 
     fn disabled(&self, parent: Parent) -> TracingSpan {
-        TracingSpan {
-            span: tracing::Span::none(),
-            state: parent.into_context().0.into(),
-            is_held: Some(false),
-        }
+        let mut span = TracingSpan::below(parent, tracing::Span::none());
+        span.is_held = Some(false);
+        span
     }
 
     fn start_connection(&self, request: Option<SpanContext>) -> TracingSpan {
@@ -140,68 +108,74 @@ impl StartSpan for TracingBackend {
     /// run inside the span until now.
     #[inline]
     fn end(&self, span: &mut TracingSpan, at: Instant) {
-        if matches!(span.state, State::Prepared(_)) {
-            span.state = State::Ended(at);
+        if let State::Prepared(context) = &mut span.state {
+            drop(mem::take(context));
+            // The replaced state has nothing to drop.
+            mem::forget(mem::replace(&mut span.state, State::Ended(at)));
         }
     }
 }
 
-/// Creates the `tracing` span of a request, in the current context.
-#[inline]
-fn create(
+/// Starts the span of a request with a remote parent.
+#[inline(always)]
+fn start_remote(
     request: &RequestAttributes<'_, '_>,
-    resolved: &ResolvedAttributes<'_>,
-    callsite: &'static SpanCallsite,
-    subscriber: &Dispatch,
-) -> tracing::Span {
-    match callsite.is_default_server() {
-        true => create_default_server(request, resolved, callsite, subscriber),
-        false => create_other(request, resolved, callsite, subscriber),
+    (base, span): (Context, TraceParent),
+    at: Instant,
+) -> TracingSpan {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return unsubscribed(Parent::Span { base, span });
+    }
+    let callsite = SpanCallsite::of(request);
+    // Cloned, because the current subscriber cannot be used for a span while it is borrowed.
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let Some(layer) = prepared::layer(&subscriber) else {
+        return create(request, callsite, Parent::Span { base, span });
+    };
+    match prepared::open_child(layer, request, callsite, &subscriber, (&base, span), at) {
+        Some((span, Some((context, is_held)))) => TracingSpan::prepared(span, context, is_held),
+        Some((opened, None)) => TracingSpan::below(Parent::Span { base, span }, opened),
+        None => start_any(request, Parent::Span { base, span }, at),
     }
 }
 
-/// Creates a span whose attributes need no option, so that the place of each value is known at compile time.
+/// Starts the span of a request.
 #[inline(never)]
-fn create_default_server(
-    request: &RequestAttributes<'_, '_>,
-    resolved: &ResolvedAttributes<'_>,
-    callsite: &'static SpanCallsite,
-    subscriber: &Dispatch,
-) -> tracing::Span {
-    let mut values =
-        FieldValues::<HTTP_SERVER_TEXTS, HTTP_SERVER_INTS, HTTP_SERVER_ADDRESSES>::new();
-    let mut fields: [Option<&dyn field::Value>; HTTP_SERVER_FIELD_COUNT] = Default::default();
-    let known = fields.get_mut(HTTP_SERVER_LATE_FIELDS..);
-    let mut sink = values.sink(known.unwrap_or_default());
-    sink.text(otel::NAME, Some(resolved.name.as_str()));
-    sink.static_text(otel::KIND, Some("server"));
-    attributes::http_server_repeated(request, resolved, &mut sink);
-    attributes::http_server_default(request, resolved.query.as_deref(), &mut sink);
-    let values = callsite.metadata.fields().value_set_all(&fields);
-    tracing::Span::new_with(callsite.metadata, &values, subscriber)
+fn start_any(request: &RequestAttributes<'_, '_>, parent: Parent, at: Instant) -> TracingSpan {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return unsubscribed(parent);
+    }
+    let callsite = SpanCallsite::of(request);
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let opened = prepared::layer(&subscriber)
+        .and_then(|layer| prepared::open(layer, request, callsite, &subscriber, &parent, at));
+    match opened {
+        Some((span, Some((context, is_held)))) => TracingSpan::prepared(span, context, is_held),
+        Some((span, None)) => TracingSpan::below(parent, span),
+        None => create(request, callsite, parent),
+    }
 }
 
+/// Returns a span that no subscriber records.
 #[inline(never)]
-fn create_other(
+fn unsubscribed(parent: Parent) -> TracingSpan {
+    no_subscriber::check();
+    TracingSpan::below(parent, tracing::Span::none())
+}
+
+/// Creates the span of a request whose record the layer has not written.
+#[inline(never)]
+fn create(
     request: &RequestAttributes<'_, '_>,
-    resolved: &ResolvedAttributes<'_>,
     callsite: &'static SpanCallsite,
-    subscriber: &Dispatch,
-) -> tracing::Span {
-    let mut values = FieldValues::<MAX_FIELDS, MAX_INTS, MAX_ADDRESSES>::new();
-    let mut fields = [const { None }; MAX_FIELDS];
-    let known = fields.get_mut(callsite.late_fields..);
-    let mut sink = values.sink(known.unwrap_or_default());
-    sink.text(otel::NAME, Some(resolved.name.as_str()));
-    let kind = match request.kind() {
-        Kind::Server => "server",
-        Kind::Client => "client",
-    };
-    sink.static_text(otel::KIND, Some(kind));
-    attributes::visit(request, resolved, &mut sink);
-    let fields = fields.get(..callsite.fields.len()).unwrap_or_default();
-    let values = callsite.metadata.fields().value_set_all(fields);
-    tracing::Span::new_with(callsite.metadata, &values, subscriber)
+    parent: Parent,
+) -> TracingSpan {
+    TracingSpan::created_below(parent, || match callsite.is_enabled() {
+        true => dispatcher::get_default(|subscriber| {
+            create::resolved(request, &request.resolve(), callsite, subscriber)
+        }),
+        false => tracing::Span::none(),
+    })
 }
 
 /// Returns the field with a key.
@@ -217,8 +191,28 @@ fn is_same_key(a: &'static str, b: &'static str) -> bool {
 }
 
 impl TracingSpan {
-    /// Returns a span that `create` creates in the context of its parent.
+    /// Returns a span whose record the layer has written.
+    #[inline(always)]
+    const fn prepared(span: tracing::Span, context: Context, is_held: bool) -> Self {
+        Self {
+            span,
+            state: State::Prepared(context),
+            is_held: Some(is_held),
+        }
+    }
+
+    /// Returns a span that was created outside the context of its parent.
     #[inline(never)]
+    fn below(parent: Parent, span: tracing::Span) -> Self {
+        Self {
+            span,
+            state: parent.into_context().0.into(),
+            is_held: None,
+        }
+    }
+
+    /// Returns a span that `create` creates in the context of its parent.
+    #[inline(always)]
     fn created_below(parent: Parent, create: impl FnOnce() -> tracing::Span) -> Self {
         let (base_context, link) = parent.into_context();
         let span = {
@@ -290,7 +284,11 @@ impl Drop for TracingSpan {
 impl TracingSpan {
     /// Enters a span whose base context is attached until the span has activated its own.
     #[inline(never)]
-    fn enter_below(&mut self, base_context: Context) -> Entered<'_> {
+    fn enter_below(&mut self) -> Entered<'_> {
+        let base_context = match mem::take(&mut self.state) {
+            State::Below(context) => context,
+            _ => Context::current(),
+        };
         let outside = span_id(&base_context);
         let base_context = base_context.attach();
         let span = self.span.enter();
@@ -320,7 +318,7 @@ impl OpenSpan for TracingSpan {
 
     #[inline]
     fn enter(&mut self) -> Entered<'_> {
-        match &mut self.state {
+        match &self.state {
             State::Prepared(context) => {
                 let context = context.clone().attach();
                 let prepared = prepared::Entered::new(&self.span);
@@ -330,15 +328,11 @@ impl OpenSpan for TracingSpan {
                     _context: Some(context),
                 }
             }
-            State::Below(below) => {
-                let below = mem::take(below);
-                self.state = State::Plain;
-                self.enter_below(below)
-            }
+            State::Below(_) => self.enter_below(),
             State::Plain | State::Ended(_) => {
                 let span = self.span.enter();
                 if self.is_held.is_none() {
-                    self.is_held = Some(Context::map_current(kept::is_held));
+                    self.is_held = read_held();
                 }
                 Entered {
                     _span: span,
@@ -392,6 +386,12 @@ impl OpenSpan for TracingSpan {
             (otel::STATUS_CODE, Some(LateValue::Static("ERROR"))),
         ]);
     }
+}
+
+/// Returns whether the span of the current context is held.
+#[inline(never)]
+fn read_held() -> Option<bool> {
+    Some(Context::map_current(kept::is_held))
 }
 
 fn span_id(context: &Context) -> SpanId {
