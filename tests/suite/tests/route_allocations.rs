@@ -12,7 +12,9 @@ use opentelemetry_sdk::{
 use suite_tests::in_process::{exchange, hello};
 use tower::{Layer, service_fn};
 use tower_otel_core::Route;
-use tower_otel_trace::{Recorder, TraceLayer};
+use tower_otel_trace::{Recorder, SpanBackend, TraceLayer};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
 
 #[derive(Debug)]
 struct Discard;
@@ -26,17 +28,22 @@ impl SpanExporter for Discard {
 /// The number of requests between two flushes. Their spans fit in the pool of the recorder.
 const REQUESTS: usize = 50;
 
-#[test]
-fn a_request_to_one_of_ten_thousand_routes_allocates_no_more_than_one_to_a_single_route() {
-    let recorder = Recorder::builder(Discard)
+fn recorder() -> Recorder {
+    Recorder::builder(Discard)
         .delay(Duration::from_secs(3600))
         .build()
-        .unwrap();
-    let layer = TraceLayer::server().recorder(&recorder);
+        .unwrap()
+}
+
+/// Returns the number of allocations of requests to one route, and the largest number of as many requests to routes that are
+/// requested only once.
+fn allocations<B: SpanBackend>(layer: TraceLayer<B>, recorder: &Recorder) -> (u64, u64) {
     let mut service = layer.layer(service_fn(hello as fn(_) -> _));
     let mut allocations = |routes: &mut dyn Iterator<Item = usize>| {
         let request = |route| {
-            let mut request = Request::get("/users/7").header("host", "shop.example");
+            let mut request = Request::get("/users/7")
+                .header("host", "shop.example")
+                .header("traceparent", format!("00-{:032x}-{:016x}-01", 7, 7));
             let extensions = request.extensions_mut().unwrap();
             extensions.insert(Route::from(format!("/of/{route}/{{id}}")));
             request.body(()).unwrap()
@@ -59,5 +66,24 @@ fn a_request_to_one_of_ten_thousand_routes_allocates_no_more_than_one_to_a_singl
         most = most.max(allocations(&mut (routes..routes + REQUESTS)));
     }
     assert!(one > 0);
+    (one, most)
+}
+
+#[test]
+fn a_request_to_one_of_ten_thousand_routes_allocates_no_more_than_one_to_a_single_route() {
+    let recorder = recorder();
+    let (one, most) = allocations(TraceLayer::server().recorder(&recorder), &recorder);
     assert!(most <= one, "{most} > {one}");
+}
+
+#[test]
+fn a_tracing_span_of_a_route_that_is_requested_once_creates_no_template() {
+    let recorder = recorder();
+    let layer = recorder.layer().spans(LevelFilter::INFO).alone();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let (one, most) = tracing::subscriber::with_default(subscriber, || {
+        allocations(TraceLayer::server(), &recorder)
+    });
+    // Its name and its route are texts of their own.
+    assert!(most <= one + 2 * REQUESTS as u64, "{most} > {one}");
 }

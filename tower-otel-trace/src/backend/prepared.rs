@@ -10,8 +10,8 @@ use tracing::{Dispatch, Span};
 use super::{
     create,
     fields::SpanCallsite,
-    recorder::{new_template, sampler_input, span_kind, template, write_resolved, write_template},
-    templates::{self, SpanTemplate},
+    recorder::{sampler_input, span_kind, template, write_resolved, write_template},
+    templates::SpanTemplate,
 };
 use crate::{
     parent::{Parent, span_context},
@@ -59,8 +59,7 @@ pub(super) fn open(
     }
 }
 
-/// Opens the span of a request with a remote parent and a template, like [`open`]. Returns `None` also without a template, and
-/// if the span is disabled.
+/// Opens the span of a request with a remote parent, like [`open`]. Returns `None` also if the span is disabled.
 #[inline(always)]
 pub(super) fn open_child(
     layer: &RecorderLayer,
@@ -73,16 +72,20 @@ pub(super) fn open_child(
     if !layer.can_open(callsite.metadata) || !callsite.is_enabled() {
         return None;
     }
-    let template = templates::get(request.template_key()?, || new_template(request))?;
+    let remote = span_context(parent);
     let start = SpanStart {
         kind: span_kind(request),
         base,
-        remote: Some(&span_context(parent)),
+        remote: Some(&remote),
         link: None,
         at,
     };
     let callsite = (callsite, subscriber);
-    open_similar(layer, request, &template, callsite, start)
+    // Looked up once: a second look-up would count as a second request with the same key.
+    match template(request) {
+        Some(template) => open_similar(layer, request, &template, callsite, start),
+        None => open_resolved(layer, request, callsite, start),
+    }
 }
 
 /// Opens the span of a request with a template.
