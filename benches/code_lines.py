@@ -4,7 +4,7 @@
 A server executes the code of a request between that of hyper, tokio and the kernel, so much of it is not in the instruction
 cache. Lines of 64 bytes are counted, in the program and in its libraries.
 
-    cargo bench -p tower-otel-benches --bench instructions -- --callgrind-args=--dump-instr=yes
+    .ci/run instructions
     python3 benches/code_lines.py target/gungraun
 """
 
