@@ -358,6 +358,8 @@ mod span_handle;
 mod span_name_cache;
 mod state;
 mod string_cache;
+#[cfg(feature = "recorder")]
+mod template_key;
 mod text_limit;
 mod thread_exit;
 

@@ -8,7 +8,7 @@ use tower_otel_core::{Attempts, Kind, LocalAddr, RequestInfo, Target};
 use tower_otel_semconv::{self as semconv, Endpoint, protocol_version, rpc, span_name, transport};
 
 #[cfg(feature = "recorder")]
-use crate::backend::templates::TemplateKey;
+use crate::template_key::TemplateKey;
 use crate::{
     opt_in::OptIn,
     protocol::Protocol,

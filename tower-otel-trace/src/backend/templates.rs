@@ -8,7 +8,7 @@ use http::Version;
 use tower_otel_recorder::AttributeBuffer;
 
 use super::repeated_fields::RepeatedFields;
-use crate::span_name_cache;
+use crate::template_key::TemplateKey;
 
 const SLOTS: usize = 256;
 
@@ -17,17 +17,6 @@ const MAX_LENGTH: usize = 256;
 
 thread_local! {
     static TEMPLATES: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The values that determine a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TemplateKey<'a> {
-    pub(crate) method: &'static str,
-    pub(crate) route: Option<&'a str>,
-    pub(crate) scheme: &'static str,
-    pub(crate) version: Version,
-    /// The `Host` header as sent.
-    pub(crate) host: &'a [u8],
 }
 
 /// The name and the first attributes of a span.
@@ -86,14 +75,6 @@ pub(crate) fn get(
 fn allocate(slots: &mut Vec<Slot>) -> &mut [Slot] {
     slots.resize_with(SLOTS, Slot::default);
     slots
-}
-
-impl TemplateKey<'_> {
-    #[inline]
-    fn hash(&self) -> u64 {
-        let seed = span_name_cache::hash_ends(self.host, self.method.len() as u64);
-        span_name_cache::hash(self.route.unwrap_or_default().as_bytes(), seed)
-    }
 }
 
 impl Slot {
