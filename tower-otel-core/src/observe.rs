@@ -13,7 +13,8 @@ use crate::{
 
 /// An observer of a service. It creates one [`Exchange`] for each request.
 ///
-/// A layer clones its observer for each service that it wraps. The clones of a service share the observer.
+/// A layer clones its observer for each service that it wraps. The clones of a service share the observer, so it must be `Sync` if
+/// the service is sent to another thread.
 ///
 /// # When it is called
 ///

@@ -24,20 +24,11 @@ use crate::{
 ///
 /// If a function of the application panics, such as a filter, the inner service is not called, and the returned future panics
 /// when it is polled. `call` panics only if the inner service does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Observed<S, O> {
     inner: S,
     // Servers clone the service for each request, so all observers have one reference count.
     observer: Arc<O>,
-}
-
-impl<S: Clone, O> Clone for Observed<S, O> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            observer: Arc::clone(&self.observer),
-        }
-    }
 }
 
 impl<S, O> Observed<S, O> {

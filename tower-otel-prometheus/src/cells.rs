@@ -1,7 +1,7 @@
 //! Numbers that each thread changes in memory of its own, and that a scrape adds up.
 
 use std::{
-    array,
+    array, iter,
     sync::{Arc, PoisonError},
 };
 
@@ -20,7 +20,10 @@ use crate::{
 type CellIndex = u8;
 
 /// The number of cells in a cache line.
-const CELLS_OF_LINE: usize = 8;
+const CELLS_PER_LINE: usize = 8;
+
+/// The maximum number of cells of a short range.
+const SHORT: usize = CELLS_PER_LINE / 2;
 
 /// The maximum size of the chunks of all threads, in bytes.
 const MAX_BYTES: usize = 32 << 20;
@@ -79,12 +82,16 @@ impl Cells {
     /// The maximum number of cells of a series.
     pub(crate) const MAX: usize = CELLS;
 
-    /// Returns the size of cells in bytes, without the chunks of threads.
+    /// Returns the size of cells in bytes, with those that threads share and without those of single threads.
     pub(crate) const fn size(cells: usize) -> usize {
+        let cells = match cells {
+            0..=SHORT => cells,
+            _ => cells.next_multiple_of(CELLS_PER_LINE),
+        };
         cells * (size_of::<AtomicU64>() + size_of::<Group>().div_ceil(CELLS))
     }
 
-    /// Returns the cells of this thread. Returns `None` before the thread's [first](Self::first) change.
+    /// Returns the cells of this thread. Returns `None` before the thread's first change.
     #[inline]
     pub(crate) fn own(&self) -> Option<ThreadCells<'_>> {
         let own = self.group.threads.get(thread_index::current())?;
@@ -93,7 +100,7 @@ impl Cells {
 
     /// Returns the cells of this thread, or those that all threads without cells share.
     #[cold]
-    pub(crate) fn first(&self) -> ThreadCells<'_> {
+    pub(crate) fn own_or_shared(&self) -> ThreadCells<'_> {
         let own = thread_index::claim().and_then(|index| self.group.threads.get(index));
         match own.and_then(|own| self.group.chunk_of_thread(own)) {
             Some(chunk) => self.in_chunk(chunk, false),
@@ -113,7 +120,7 @@ impl Cells {
     #[cold]
     #[inline(never)]
     fn add_first(&self, cell: CellIndex, amount: u64) {
-        self.first().add(cell, amount);
+        self.own_or_shared().add(cell, amount);
     }
 
     #[inline]
@@ -125,11 +132,11 @@ impl Cells {
         }
     }
 
-    /// Returns the values that the threads have in a cell, always in the same order. What a thread has changed before a
-    /// change that one of the values contains is in the values of a later call.
+    /// Returns the values that the threads have in a cell, always in the same order. If a value includes a change, a later call
+    /// returns every change that happened before it.
     pub(crate) fn values(&self, cell: CellIndex) -> impl Iterator<Item = u64> {
         let threads = self.group.threads.iter().take(thread_index::count());
-        let chunks = [&self.group.shared].into_iter().chain(threads);
+        let chunks = iter::once(&self.group.shared).chain(threads);
         let chunks = chunks.filter_map(OnceLock::get);
         chunks.map(move |chunk| chunk.cell(self.first.wrapping_add(cell)).load(Acquire))
     }
@@ -211,7 +218,7 @@ impl CellAllocator {
     /// Returns cells for a series, which are never freed. All are zero.
     pub(crate) fn allocate(&self, cells: usize) -> Cells {
         debug_assert!(cells <= Cells::MAX);
-        let is_long = cells > CELLS_OF_LINE / 2;
+        let is_long = cells > SHORT;
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let next = if is_long {
             &mut next.long
@@ -220,8 +227,8 @@ impl CellAllocator {
         };
         if let Some((group, used)) = next {
             let mut first = *used;
-            if first % CELLS_OF_LINE + cells > CELLS_OF_LINE {
-                first = first.next_multiple_of(CELLS_OF_LINE);
+            if first % CELLS_PER_LINE + cells > CELLS_PER_LINE {
+                first = first.next_multiple_of(CELLS_PER_LINE);
             }
             if first + cells <= CELLS
                 && let Ok(index) = CellIndex::try_from(first)
@@ -313,8 +320,8 @@ mod tests {
         let ranges = lengths.map(|length| (allocator.allocate(length), length));
         for (number, (cells, length)) in ranges.iter().enumerate() {
             let first = usize::from(cells.first);
-            let lines = (first + length - 1) / CELLS_OF_LINE - first / CELLS_OF_LINE;
-            assert_eq!(lines, (length - 1) / CELLS_OF_LINE, "{number}");
+            let lines = (first + length - 1) / CELLS_PER_LINE - first / CELLS_PER_LINE;
+            assert_eq!(lines, (length - 1) / CELLS_PER_LINE, "{number}");
             indices(*length).for_each(|cell| cells.add(cell, 1 << number));
         }
         for (number, (cells, length)) in ranges.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! A gauge that threads increment and decrement without sharing memory.
 
+use std::mem;
+
 use metrics::GaugeFn;
 
 use crate::{
@@ -21,6 +23,9 @@ pub(crate) struct AtomicGauge {
     base: AtomicU64,
 }
 
+/// The maximum number of times that a value is read while it is subtracted from.
+const MAX_READS: usize = 8;
+
 const ADDED: u8 = 0;
 const SUBTRACTED: u8 = 1;
 
@@ -37,8 +42,8 @@ impl AtomicGauge {
         size_of::<Self>() + Cells::size(2)
     }
 
-    /// Returns the value. If changes happen at the same time, it contains some of them, but no whole amount that is
-    /// subtracted without the amount that was added before.
+    /// Returns the value. Concurrent changes may be missing. A whole amount that was subtracted is included only with the amount
+    /// that was added before.
     pub(crate) fn value(&self) -> f64 {
         // The base first: `set` has chosen it for the changes that are then read, too.
         let base = f64::from_bits(self.base.load(Acquire));
@@ -51,10 +56,18 @@ impl AtomicGauge {
 
     /// Returns the sum of the cells.
     fn changes(&self) -> f64 {
-        // In this order: a request that ends on another thread than it started on is never only subtracted.
-        let subtracted = self.cells.sum(SUBTRACTED);
-        let added = self.cells.sum(ADDED);
-        added.wrapping_sub(subtracted) as i64 as f64
+        let mut subtracted = self.cells.sum(SUBTRACTED);
+        let mut changes = 0;
+        for _ in 0..MAX_READS {
+            // In this order: a request that ends on another thread than it started on is never only subtracted.
+            changes = self.cells.sum(ADDED).wrapping_sub(subtracted);
+            let before = mem::replace(&mut subtracted, self.cells.sum(SUBTRACTED));
+            if before == subtracted {
+                break;
+            }
+            // Requests that ended meanwhile may be in only one of the sums.
+        }
+        changes as i64 as f64
     }
 
     /// Adds an amount to the cell of whole amounts, or `sign` times the amount to the base.

@@ -115,7 +115,7 @@ impl AtomicHistogram {
     #[cold]
     #[inline(never)]
     fn add_first(&self, bucket: usize, value: f64, times: usize) {
-        self.count(self.cells.first(), bucket, value, times);
+        self.count(self.cells.own_or_shared(), bucket, value, times);
         self.add_details(bucket, value, times);
     }
 

@@ -72,10 +72,13 @@
 //! series created during a render may be missing from it; the next render has it. A NaN sample is dropped. An infinite sample is
 //! counted in the first or the `+Inf` bucket and is not added to the sum.
 //!
-//! Each thread records values of its own, and a render adds them up. A request that increments a gauge on one thread and decrements
-//! it on another is in the render if it was in flight at some time of the render. If `set` of a gauge or `absolute` of a counter runs
-//! at the same time as another change, the change is before or after it. A gauge that is set to a fraction after it was
-//! incremented can differ from the fraction in the last digit.
+//! Each thread records values of its own, and a render adds them up. A render counts a request that increments a gauge on one thread
+//! and decrements it on another only if it was in flight at some time of the render. If `set` of a gauge or `absolute` of a counter
+//! runs at the same time as another change, the change is before or after it. A gauge that is set to a fraction after it was
+//! incremented can differ from the fraction by 10⁻¹⁵ of the sum of the increments.
+//!
+//! Do not record in a global allocator or in a signal handler: the first sample of a thread allocates, so it would wait for
+//! itself, and a signal can interrupt a sample, which is then lost.
 //!
 //! | recorded | rendered |
 //! |---|---|

@@ -228,6 +228,23 @@ pub fn a_gauge_is_not_negative_when_a_request_changes_its_thread() {
     assert_eq!(gauge.value(), 0.0);
 }
 
+/// A thread serves two requests, one after the other, during a scrape.
+pub fn a_gauge_counts_no_more_requests_than_were_in_flight_at_once() {
+    let gauge = Arc::new(AtomicGauge::new(&CellAllocator::default()));
+    let serving = Arc::clone(&gauge);
+    let serve = thread::spawn(move || {
+        for _ in 0..2 {
+            serving.increment(1.0);
+            serving.decrement(1.0);
+        }
+    });
+    let scraping = Arc::clone(&gauge);
+    let scrape = thread::spawn(move || scraping.value());
+    serve.join().unwrap();
+    let scraped = scrape.join().unwrap();
+    assert!([0.0, 1.0].contains(&scraped), "{scraped}");
+}
+
 /// A thread increments and another one sets the gauge during a scrape.
 pub fn a_gauge_is_set_before_or_after_a_concurrent_change() {
     let gauge = Arc::new(AtomicGauge::new(&CellAllocator::default()));

@@ -66,6 +66,11 @@ fn a_gauge_is_not_negative_when_a_request_changes_its_thread() {
 }
 
 #[test]
+fn a_gauge_counts_no_more_requests_than_were_in_flight_at_once() {
+    bounded(models::a_gauge_counts_no_more_requests_than_were_in_flight_at_once);
+}
+
+#[test]
 fn a_gauge_is_set_before_or_after_a_concurrent_change() {
     bounded(models::a_gauge_is_set_before_or_after_a_concurrent_change);
 }

@@ -116,7 +116,8 @@ pub(super) fn similar(
 }
 
 /// Creates a span whose attributes need no option. The fields are in the order of
-/// [`http_server_default`](attributes::http_server_default). They are written at once, because a sink writes each twice.
+/// [`http_server_default`](attributes::http_server_default). The array is filled directly, because a sink stores
+/// each value and then a reference to it.
 #[cfg(feature = "recorder-layer")]
 #[inline(never)]
 fn similar_default(

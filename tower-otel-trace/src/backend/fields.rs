@@ -353,6 +353,11 @@ mod tests {
                 (HTTP_SERVER_TEXTS, HTTP_SERVER_INTS, HTTP_SERVER_ADDRESSES)
             );
         }
+        if callsite.is_default_client() {
+            let texts = [otel::NAME, otel::KIND].len() + keys.texts;
+            let counts = (texts, keys.ints, keys.addresses);
+            assert_eq!(counts, (HTTP_CLIENT_TEXTS, HTTP_CLIENT_INTS, 0));
+        }
     }
 
     #[test]

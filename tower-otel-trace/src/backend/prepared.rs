@@ -22,7 +22,7 @@ use crate::{
 /// decision are `None` if the layer has not received the span.
 type Opened = (Span, Option<(Context, bool)>);
 
-/// Returns the layer of a subscriber that can write the records of a callsite's spans.
+/// Returns the recorder's layer of a subscriber.
 #[inline(always)]
 pub(super) fn layer(subscriber: &Dispatch) -> Option<&RecorderLayer> {
     subscriber.downcast_ref::<RecorderLayer>()

@@ -109,9 +109,10 @@ impl StartSpan for TracingBackend {
     #[inline]
     fn end(&self, span: &mut TracingSpan, at: Instant) {
         if let State::Prepared(context) = &mut span.state {
-            drop(mem::take(context));
+            let context = mem::take(context);
             // The replaced state has nothing to drop.
             mem::forget(mem::replace(&mut span.state, State::Ended(at)));
+            drop(context);
         }
     }
 }
@@ -135,7 +136,8 @@ fn start_remote(
     match prepared::open_child(layer, request, callsite, &subscriber, (&base, span), at) {
         Some((span, Some((context, is_held)))) => TracingSpan::prepared(span, context, is_held),
         Some((opened, None)) => TracingSpan::below(Parent::Span { base, span }, opened),
-        None => start_any(request, Parent::Span { base, span }, at),
+        // Not `start_any`, which would look up the template again.
+        None => create(request, callsite, Parent::Span { base, span }),
     }
 }
 
