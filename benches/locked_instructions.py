@@ -21,7 +21,7 @@ import sys
 
 EXCHANGES = 100
 # A few exchanges of a hundred find a full list in the allocator or in the recorder.
-TOLERANCE, RELATIVE_TOLERANCE = 0.5, 0.02
+TOLERANCE, RELATIVE_TOLERANCE = 0.5, 0.04
 
 SYMBOL = re.compile(r"([0-9a-f]+) <(.*)>:")
 INSTRUCTION = re.compile(r"\s*([0-9a-f]+):\t(.*)")
