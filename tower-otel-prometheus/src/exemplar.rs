@@ -65,15 +65,21 @@ impl Exemplars {
 
     /// Stores a sample of a bucket if its slot is due and the current span is exported. Never waits: a
     /// sample that finds the slot locked is not stored.
-    #[cold]
+    // Without an exported span, each sample is offered.
+    #[inline(always)]
     pub(crate) fn offer(&self, bucket: usize, value: f64) {
         let slot = self.slots.get().and_then(|slots| slots.get(bucket));
         if slot.is_some_and(|slot| !slot.is_due.load(Relaxed)) {
             return;
         }
-        let Some(span) = self.source.and_then(|source| source()) else {
-            return;
-        };
+        if let Some(span) = self.source.and_then(|source| source()) {
+            self.store(bucket, value, span);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store(&self, bucket: usize, value: f64, span: ExportedSpan) {
         let slots = self.slots.get_or_init(|| {
             let slot = |_| ExemplarSlot {
                 is_due: AtomicBool::new(true),

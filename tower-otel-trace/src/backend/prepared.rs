@@ -10,8 +10,8 @@ use tracing::{Dispatch, Span};
 use super::{
     create,
     fields::SpanCallsite,
-    recorder::{sampler_input, span_kind, template, write_resolved, write_template},
-    templates::SpanTemplate,
+    recorder::{new_template, sampler_input, span_kind, template, write_resolved, write_template},
+    templates::{self, SpanTemplate},
 };
 use crate::{
     parent::{Parent, span_context},
@@ -82,7 +82,10 @@ pub(super) fn open_child(
     };
     let callsite = (callsite, subscriber);
     // Looked up once: a second look-up would count as a second request with the same key.
-    match template(request) {
+    let template = request
+        .template_key()
+        .and_then(|key| templates::get(key, || new_template(request)));
+    match template {
         Some(template) => open_similar(layer, request, &template, callsite, start),
         None => open_resolved(layer, request, callsite, start),
     }

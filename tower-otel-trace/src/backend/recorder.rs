@@ -245,7 +245,7 @@ pub(super) fn template(request: &RequestAttributes<'_, '_>) -> Option<Rc<SpanTem
 
 /// Creates the template for similar requests. Returns `None` if the name of the span is not cached.
 #[cold]
-fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
+pub(super) fn new_template(request: &RequestAttributes<'_, '_>) -> Option<SpanTemplate> {
     let resolved = request.resolve();
     let SpanName::Static(name, _) = resolved.name else {
         return None;
